@@ -1,0 +1,35 @@
+//! The user's own PromQL: one float sample against a limit, or every point of a stretch of time.
+//!
+//! It does not know what the query means; that is why it insists on exactly one series.
+
+use super::condition::{Condition, Metric, Query};
+use super::counts::{self, Window};
+use super::samples::{Samples, Scope};
+use super::verdict::{Evidence, Finding, Gap, Judgement, Trouble};
+
+/// Points that a query is evaluated at when every point of its window has to comply.
+pub const POINTS: usize = 60;
+
+pub fn judge(condition: &Condition, query: &Query, scope: &Scope, samples: &Samples) -> Result<Judgement, Trouble> {
+    let series = samples.get(&Metric::Query(query.clone(), condition.window))?;
+    let [series] = series else {
+        return Err(Gap::SeveralSeries { count: series.len() }.into());
+    };
+    let window = counts::window(condition.window, scope)?;
+    let Some(newest) = series.points.last() else {
+        return Err(Gap::NoSeries { metric: "query".to_owned() }.into());
+    };
+    let complies = |value: f64| query.comparison.holds(value, query.limit);
+    let holds = if query.throughout {
+        if series.points.len() <= POINTS {
+            return Err(Gap::Interrupted { have: series.points.len(), need: POINTS + 1 }.into());
+        }
+        series.points.iter().all(|point| complies(point.value))
+    } else {
+        complies(newest.value)
+    };
+    let Window { from, to } = window;
+    let finding = Finding::Value { value: newest.value, points: series.points.len() };
+    let evidence = Evidence { from, to, coverage: 1.0, newest: newest.at, finding };
+    Ok(if holds { Judgement::Met(evidence) } else { Judgement::Unmet(evidence) })
+}

@@ -1,0 +1,1 @@
+mod judge; mod rollout; fn main() {}

@@ -1,0 +1,13 @@
+//! The rollout: what is declared, where it stands, and what may happen next.
+//!
+//! Pure: phases, the recorded position, the observed workload and the judgements go in, decisions and plans come out.
+//! It does not know how any of them is read, judged, printed or applied.
+
+pub mod decision;
+pub mod declaration;
+pub mod name;
+pub mod plan;
+pub mod position;
+pub mod route;
+pub mod standing;
+pub mod workload;

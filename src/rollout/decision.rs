@@ -1,0 +1,104 @@
+//! What the route, the gates and the triggers say together.
+
+use super::declaration::{Gate, Rollout};
+use super::name::SignOffName;
+use super::position::SignOff;
+use super::route::{Destination, Route};
+use super::workload::Workload;
+use crate::judge::condition::{Condition, Role};
+use crate::judge::verdict::Judgement;
+
+/// A route with everything judged that it asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    pub route: Route,
+    pub gates: Vec<Judged>,
+    pub triggers: Vec<Judged>,
+}
+
+/// One gate or trigger with what was found.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Judged {
+    Measured(Condition, Judgement),
+    SignOff(SignOffName, Option<SignOff>),
+}
+
+/// What to do, worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// A rollback trigger fires.
+    RollBack,
+    /// Somebody has to act.
+    Held,
+    /// Something could not be found out.
+    Error,
+    /// Time or traffic can lift it.
+    Inconclusive,
+    /// Everything passed, and there is a step to take.
+    Proceed,
+    /// Everything passed, and there is none.
+    NothingToDo,
+}
+
+/// The conditions that a route needs judged: gates first, then triggers.
+pub fn conditions<'a>(rollout: &'a Rollout, route: &Route) -> impl Iterator<Item = &'a Condition> {
+    let gates = route.gates_of.map(|phase| rollout.phases[phase].gates.as_slice()).unwrap_or_default();
+    let triggers = route.triggers_of().map(|phase| rollout.phases[phase].triggers.as_slice()).unwrap_or_default();
+    let measured = gates.iter().filter_map(|gate| match gate {
+        Gate::Measured(condition) => Some(condition),
+        Gate::SignOff(_) => None,
+    });
+    measured.chain(triggers)
+}
+
+/// Puts a route and its judgements together.
+pub fn decide(
+    rollout: &Rollout,
+    workload: &Workload,
+    route: Route,
+    judge: impl Fn(&Condition) -> Judgement,
+) -> Decision {
+    let measured = |condition: &Condition| Judged::Measured(condition.clone(), judge(condition));
+    let gates = route.gates_of.map(|phase| rollout.phases[phase].gates.as_slice()).unwrap_or_default();
+    let triggers = route.triggers_of().map(|phase| rollout.phases[phase].triggers.as_slice()).unwrap_or_default();
+    let gates = gates
+        .iter()
+        .map(|gate| match gate {
+            Gate::Measured(condition) => measured(condition),
+            Gate::SignOff(name) => Judged::SignOff(name.clone(), workload.sign_offs.get(name).cloned()),
+        })
+        .collect();
+    Decision { triggers: triggers.iter().map(measured).collect(), gates, route }
+}
+
+impl Judged {
+    /// What this one alone would decide.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::SignOff(_, None) => Outcome::Held,
+            Self::SignOff(_, Some(_)) => Outcome::Proceed,
+            Self::Measured(condition, judgement) => match (condition.role, judgement) {
+                (Role::Gate, Judgement::Met(_)) | (Role::Trigger, Judgement::Unmet(_)) => Outcome::Proceed,
+                (Role::Gate, Judgement::Unmet(_)) => Outcome::Held,
+                (Role::Trigger, Judgement::Met(_)) => Outcome::RollBack,
+                (_, Judgement::Error(_)) => Outcome::Error,
+                (_, Judgement::Inconclusive(..)) => Outcome::Inconclusive,
+            },
+        }
+    }
+}
+
+impl Decision {
+    pub fn outcome(&self) -> Outcome {
+        let obstacles = self.route.obstacles.iter().map(|obstacle| match obstacle.passes_with_time() {
+            true => Outcome::Inconclusive,
+            false => Outcome::Held,
+        });
+        let judged = self.gates.iter().chain(&self.triggers).map(Judged::outcome);
+        let good = match self.route.destination {
+            Destination::Step { .. } | Destination::Adopt { .. } => Outcome::Proceed,
+            Destination::Bake { .. } | Destination::Complete { .. } => Outcome::NothingToDo,
+        };
+        obstacles.chain(judged).filter(|outcome| *outcome < Outcome::Proceed).min().unwrap_or(good)
+    }
+}

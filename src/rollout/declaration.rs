@@ -1,0 +1,163 @@
+//! What the user declares: the rollout and its phases, already checked.
+//!
+//! It does not know the file format; a value of these types cannot be wrong.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::name::{BreakerName, FlagName, PhaseName, SignOffName};
+use crate::judge::condition::{Condition, Encoding};
+
+/// Flags of a container and the value that each should have.
+pub type Flags = BTreeMap<FlagName, String>;
+
+/// Everything that the files say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rollout {
+    pub header: Header,
+    /// In the order in which they are entered; at least one.
+    pub phases: Vec<Phase>,
+}
+
+/// What `rollout.yaml` says; enough to switch everything off.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Header {
+    pub name: String,
+    pub deployment: String,
+    pub container: String,
+    pub namespace: Option<String>,
+    pub prometheus: PrometheusSource,
+    pub indicators: Indicators,
+    pub breaker_metrics: Option<BreakerMetrics>,
+    pub breakers: Vec<Breaker>,
+}
+
+/// Where Prometheus is, and how this deployment's pods appear in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PrometheusSource {
+    pub url: Option<String>,
+    pub ca_file: Option<String>,
+    pub token_file: Option<String>,
+    /// Label to value, where `$namespace` and `$pods` stand for the observed ones.
+    pub selector: BTreeMap<String, String>,
+    /// Warnings of Prometheus that contain one of these texts do not spoil an answer.
+    pub allowed_warnings: Vec<String>,
+}
+
+/// How the built-in indicators are measured; `PromQL` vector selectors and metric names.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Indicators {
+    /// Base name of a classic histogram.
+    pub latency_histogram: Option<String>,
+    pub error_rate: Option<ErrorRateSource>,
+}
+
+/// The counters behind `error_rate`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ErrorRateSource {
+    pub requests: String,
+    pub errors: String,
+}
+
+/// How breakers appear in Prometheus.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BreakerMetrics {
+    pub state_gauge: String,
+    pub encoding: Encoding,
+    pub label: String,
+}
+
+/// One circuit breaker of the service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Breaker {
+    pub name: BreakerName,
+    pub flag: FlagName,
+    pub on: String,
+    pub off: String,
+    /// Regular expression for the breaker's label value in Prometheus.
+    pub pattern: String,
+    pub settings: Vec<FlagName>,
+    /// Classes of calls that this breaker must never guard.
+    pub never_for: Vec<String>,
+}
+
+/// One declared stage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Phase {
+    pub name: PhaseName,
+    pub title: String,
+    pub high_risk: bool,
+    /// Of this phase alone; see [`Rollout::flags_through`].
+    pub flags: Flags,
+    pub requires: Vec<Requirement>,
+    /// At least one; the last one exposes fully.
+    pub steps: Vec<Step>,
+    pub gates: Vec<Gate>,
+    pub triggers: Vec<Condition>,
+}
+
+/// What has to be true before a phase may be entered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Requirement {
+    Phase { phase: PhaseName, complete_for: Duration },
+    SignOff(SignOffName),
+}
+
+/// One exposure and how long it is watched.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    pub exposure: Exposure,
+    pub bake: Duration,
+}
+
+/// How much of the service carries the phase's flags.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Exposure {
+    Pods(u32),
+    /// Share of the traffic in percent, above 0 and below 100.
+    Traffic(f64),
+    Full,
+}
+
+/// What has to be true before a step may be left.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Gate {
+    Measured(Condition),
+    SignOff(SignOffName),
+}
+
+impl Header {
+    /// Every breaker flag with the value that switches it off.
+    pub fn breakers_off(&self) -> Flags {
+        self.breakers.iter().map(|breaker| (breaker.flag.clone(), breaker.off.clone())).collect()
+    }
+
+    pub fn breaker(&self, name: &str) -> Option<&Breaker> {
+        self.breakers.iter().find(|breaker| breaker.name.as_str() == name)
+    }
+
+    /// Every flag and setting that this rollout may touch.
+    pub fn declared_flags(&self) -> impl Iterator<Item = &FlagName> {
+        self.breakers.iter().flat_map(|breaker| std::iter::once(&breaker.flag).chain(&breaker.settings))
+    }
+}
+
+impl Rollout {
+    pub fn index_of(&self, phase: &PhaseName) -> Option<usize> {
+        self.phases.iter().position(|declared| declared.name == *phase)
+    }
+
+    /// The flags of this phase merged over those of all phases before it.
+    pub fn flags_through(&self, phase: usize) -> Flags {
+        self.phases.iter().take(phase + 1).flat_map(|phase| phase.flags.clone()).collect()
+    }
+
+    /// The last phase, if any, in which none of these breaker flags is on.
+    pub fn last_phase_without(&self, off: &Flags) -> Option<usize> {
+        let without = |phase: usize| {
+            let flags = self.flags_through(phase);
+            off.iter().all(|(flag, off)| flags.get(flag).is_none_or(|value| value == off))
+        };
+        (0..self.phases.len()).take_while(|phase| without(*phase)).last()
+    }
+}

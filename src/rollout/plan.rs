@@ -1,0 +1,202 @@
+//! The change to make: flags and record together, as one value that is printed, dry-run and applied as it is.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::declaration::{Flags, Rollout};
+use super::name::{BreakerName, FlagName};
+use super::position::{Place, Position};
+use super::route::{Destination, Route};
+use super::standing::{Standing, StandingPlace};
+use super::workload::{FlagSource, FlagValue, Workload};
+
+/// One patch of the Deployment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    pub changes: Vec<Change>,
+    /// What the record says afterwards; None removes it.
+    pub position: Option<Position>,
+    /// Takes the mark of an emergency away.
+    pub accepts_emergency: bool,
+    /// The version of the Deployment that this plan was made for.
+    pub resource_version: String,
+}
+
+/// One flag that becomes another value.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Change {
+    pub flag: FlagName,
+    pub before: FlagSource,
+    pub after: FlagValue,
+}
+
+/// Who does it, when, and under which operation id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    pub id: String,
+    pub by: String,
+    pub at: Timestamp,
+}
+
+/// Why there is nothing to roll back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NothingToRollBack {
+    /// The record knows no earlier place.
+    NoEarlierStep,
+    AlreadyOff,
+    /// An emergency rollback is in force: every breaker is off.
+    EmergencyInForce,
+}
+
+impl Plan {
+    /// The values that every pod runs when the plan is done.
+    pub fn wanted(&self) -> BTreeMap<FlagName, FlagValue> {
+        self.changes.iter().map(|change| (change.flag.clone(), change.after.clone())).collect()
+    }
+}
+
+/// The patch that takes the route's step. None where the route leads nowhere.
+pub fn promotion(rollout: &Rollout, workload: &Workload, route: &Route, operation: &Operation) -> Option<Plan> {
+    let (phase, step) = match route.destination {
+        Destination::Step { phase, step } => (phase, step),
+        Destination::Adopt { phase } => (phase, rollout.phases[phase].steps.len() - 1),
+        Destination::Bake { .. } | Destination::Complete { .. } => return None,
+    };
+    let wanted = rollout.flags_through(phase);
+    let changes = changes(workload, wanted.into_iter().map(|(flag, value)| (flag, FlagValue::Literal(value))));
+    let mut completed = recorded(workload).map(|position| position.completed.clone()).unwrap_or_default();
+    completed.retain(|name, _| rollout.index_of(name).is_some_and(|index| index < phase));
+    if let (Some(place), Some(complete)) = (&route.standing.place, route.standing.complete_at(rollout))
+        && place.phase < phase
+    {
+        completed.entry(rollout.phases[place.phase].name.clone()).or_insert(complete);
+    }
+    let prior = changes
+        .iter()
+        .filter_map(|change| match &change.before {
+            FlagSource::Value(value) => Some((change.flag.clone(), value.clone())),
+            FlagSource::Twice | FlagSource::MaybeFrom(_) => None,
+        })
+        .collect();
+    let position = Position {
+        place: Place { phase: rollout.phases[phase].name.clone(), step: step + 1, since: operation.at },
+        by: operation.by.clone(),
+        operation: operation.id.clone(),
+        prior,
+        previous: route.standing.place.as_ref().map(|place| place.record(rollout)),
+        completed,
+        container: workload.container.clone(),
+        off: rollout.header.breakers_off(),
+    };
+    Some(Plan {
+        changes,
+        position: Some(position),
+        accepts_emergency: workload.emergency.is_some(),
+        resource_version: workload.resource_version.clone(),
+    })
+}
+
+/// The patch that restores what the last change replaced; it needs no phase files.
+pub fn step_back(workload: &Workload, operation: &Operation) -> Result<Plan, NothingToRollBack> {
+    if workload.emergency.is_some() {
+        return Err(NothingToRollBack::EmergencyInForce);
+    }
+    let position = recorded(workload).ok_or(NothingToRollBack::NoEarlierStep)?;
+    if position.previous.is_none() && position.prior.is_empty() {
+        return Err(NothingToRollBack::NoEarlierStep);
+    }
+    let restored = position.previous.clone().map(|place| Position {
+        place,
+        by: operation.by.clone(),
+        operation: operation.id.clone(),
+        prior: BTreeMap::new(),
+        previous: None,
+        ..position.clone()
+    });
+    Ok(Plan {
+        changes: changes(workload, position.prior.clone()),
+        position: restored,
+        accepts_emergency: false,
+        resource_version: workload.resource_version.clone(),
+    })
+}
+
+/// The patch that switches these breakers off; the rollout then stands at the last phase that has none of them on.
+pub fn breakers_off(
+    rollout: &Rollout,
+    workload: &Workload,
+    breakers: &[BreakerName],
+    operation: &Operation,
+) -> Result<Plan, NothingToRollBack> {
+    let chosen = |breaker: &&super::declaration::Breaker| breakers.contains(&breaker.name);
+    let off: Flags = rollout
+        .header
+        .breakers
+        .iter()
+        .filter(chosen)
+        .map(|breaker| (breaker.flag.clone(), breaker.off.clone()))
+        .collect();
+    if workload.has(&off) {
+        return Err(NothingToRollBack::AlreadyOff);
+    }
+    let standing = Standing::of(rollout, workload);
+    let place = standing.place.as_ref().and_then(|place| place_without(rollout, workload, place, &off, operation.at));
+    let position = recorded(workload).zip(place).map(|(position, place)| Position {
+        place,
+        by: operation.by.clone(),
+        operation: operation.id.clone(),
+        prior: BTreeMap::new(),
+        previous: None,
+        ..position.clone()
+    });
+    Ok(Plan {
+        changes: changes(workload, off.into_iter().map(|(flag, value)| (flag, FlagValue::Literal(value)))),
+        position,
+        accepts_emergency: false,
+        resource_version: workload.resource_version.clone(),
+    })
+}
+
+/// The end of the last phase without these breakers on, with its bake served if it had been complete before.
+fn place_without(
+    rollout: &Rollout,
+    workload: &Workload,
+    present: &StandingPlace,
+    off: &Flags,
+    now: Timestamp,
+) -> Option<Place> {
+    let phase = rollout.last_phase_without(off)?;
+    if present.phase <= phase {
+        return Some(present.record(rollout));
+    }
+    let declared = &rollout.phases[phase];
+    let bake = declared.steps[declared.steps.len() - 1].bake;
+    let completed = recorded(workload).and_then(|position| position.completed.get(&declared.name).copied());
+    let since = completed.and_then(|complete| complete.checked_sub(bake).ok()).unwrap_or(now);
+    Some(Place { phase: declared.name.clone(), step: declared.steps.len(), since })
+}
+
+/// The wanted values that are not there already.
+fn changes(workload: &Workload, wanted: impl IntoIterator<Item = (FlagName, FlagValue)>) -> Vec<Change> {
+    wanted
+        .into_iter()
+        .filter_map(|(flag, after)| {
+            let before = workload.flags.get(&flag).cloned().unwrap_or(FlagSource::Value(FlagValue::Absent));
+            (before != FlagSource::Value(after.clone())).then_some(Change { flag, before, after })
+        })
+        .collect()
+}
+
+fn recorded(workload: &Workload) -> Option<&Position> {
+    workload.position.as_ref()?.as_ref().ok()
+}
+
+impl StandingPlace {
+    /// The place as it is written down.
+    pub fn record(&self, rollout: &Rollout) -> Place {
+        Place { phase: rollout.phases[self.phase].name.clone(), step: self.step + 1, since: self.since }
+    }
+}

@@ -1,0 +1,267 @@
+//! Which step a promotion would take, and what stands in its way before any sample is looked at.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::declaration::{Exposure, Requirement, Rollout};
+use super::name::{FlagName, PhaseName, SignOffName};
+use super::standing::{Drift, Standing, StandingPlace, Unusable};
+use super::workload::{FlagSource, FlagValue, Health, Workload};
+
+/// The way from where the rollout stands to where it is asked to go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    pub standing: Standing,
+    pub destination: Destination,
+    pub obstacles: Vec<Obstacle>,
+    /// Index of the phase whose gates decide; None where no gate is asked for.
+    pub gates_of: Option<usize>,
+}
+
+/// Where a promotion leads. Phases and steps are indices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    /// The next step.
+    Step { phase: usize, step: usize },
+    /// Take over a Deployment that already runs the phase's flags.
+    Adopt { phase: usize },
+    /// The last step of the phase still bakes: there is nothing to do but wait.
+    Bake { phase: usize },
+    /// The phase is complete: there is nothing to do.
+    Complete { phase: usize },
+}
+
+/// Something that holds a promotion up, whatever the samples say.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum Obstacle {
+    /// Phases are entered one by one.
+    Skips { next: PhaseName },
+    /// No position is recorded, and the live flags are those of no phase.
+    FlagsOfNoPhase { differing: Vec<Drift> },
+    Drift { flags: Vec<Drift> },
+    PositionUnusable { detail: Unusable },
+    /// The phase before has steps left.
+    StepsLeft { phase: PhaseName, step: usize, steps: usize },
+    Baking { phase: PhaseName, step: usize, steps: usize, have: Duration, need: Duration },
+    PhaseIncomplete { phase: PhaseName },
+    CompleteFor { phase: PhaseName, have: Duration, need: Duration },
+    Unsigned { name: SignOffName },
+    /// This version cannot expose in this way.
+    Exposure { phase: PhaseName, step: usize, steps: usize },
+    /// The flag is no literal of its own: setting it would hide another source.
+    Unmanageable { flag: FlagName, source: FlagSource },
+    OwnedElsewhere { flag: FlagName, manager: String },
+    RollingOut { updated: i32, available: i32, desired: i32 },
+    RolloutFailed { detail: String },
+    Paused,
+}
+
+impl Obstacle {
+    /// Whether time alone can lift it.
+    pub fn passes_with_time(&self) -> bool {
+        matches!(self, Self::Baking { .. } | Self::CompleteFor { .. } | Self::RollingOut { .. })
+    }
+}
+
+impl Route {
+    /// The way to `target` (an index), or one step on if None.
+    ///
+    /// With `adopt`, drift and flags of no phase are accepted as they are and then brought to the destination's.
+    pub fn find(rollout: &Rollout, workload: &Workload, target: Option<usize>, adopt: bool, now: Timestamp) -> Self {
+        let standing = Standing::of(rollout, workload);
+        let mut route = match standing.place.clone() {
+            None => Self::into_the_rollout(rollout, workload, standing, target, adopt),
+            Some(place) => Self::onward(rollout, workload, standing, &place, target, now),
+        };
+        if !adopt {
+            if !route.standing.drift.is_empty() {
+                route.obstacles.push(Obstacle::Drift { flags: route.standing.drift.clone() });
+            }
+            route.obstacles.extend(
+                route.standing.unusable.clone().map(|detail| Obstacle::PositionUnusable { detail }),
+            );
+        }
+        route.check_exposure(rollout);
+        route.check_flags(rollout, workload);
+        route.check_workload(workload);
+        route
+    }
+
+    /// The phase that is asked about, as an index.
+    pub fn phase(&self) -> usize {
+        match self.destination {
+            Destination::Step { phase, .. }
+            | Destination::Adopt { phase }
+            | Destination::Bake { phase }
+            | Destination::Complete { phase } => phase,
+        }
+    }
+
+    /// Index of the phase whose rollback triggers are armed.
+    pub fn triggers_of(&self) -> Option<usize> {
+        self.standing.place.as_ref().map(|place| place.phase)
+    }
+
+    fn into_the_rollout(
+        rollout: &Rollout,
+        workload: &Workload,
+        standing: Standing,
+        target: Option<usize>,
+        adopt: bool,
+    ) -> Self {
+        let matching = (0..rollout.phases.len()).rev().find(|phase| workload.has(&rollout.flags_through(*phase)));
+        let wanted = target.or(matching).unwrap_or(0);
+        let mut obstacles = Vec::new();
+        let destination = if workload.has(&rollout.flags_through(wanted)) {
+            Destination::Adopt { phase: wanted }
+        } else {
+            if wanted > 0 {
+                let next = matching.unwrap_or(0);
+                obstacles.push(Obstacle::Skips { next: rollout.phases[next].name.clone() });
+            } else if !adopt {
+                let flags = rollout.flags_through(0);
+                let differing = workload.differing(&flags).map(|(flag, expected, found)| Drift {
+                    flag: flag.clone(),
+                    expected: expected.to_owned(),
+                    found: found.clone(),
+                });
+                obstacles.push(Obstacle::FlagsOfNoPhase { differing: differing.collect() });
+            }
+            Destination::Step { phase: wanted, step: 0 }
+        };
+        Self { standing, destination, obstacles, gates_of: None }
+    }
+
+    fn onward(
+        rollout: &Rollout,
+        workload: &Workload,
+        standing: Standing,
+        place: &StandingPlace,
+        target: Option<usize>,
+        now: Timestamp,
+    ) -> Self {
+        let present = &rollout.phases[place.phase];
+        let baked = now >= place.bake_ends(rollout);
+        let last_step = place.is_last_step(rollout);
+        let next = if last_step && baked { place.phase + 1 } else { place.phase };
+        let target = target.unwrap_or(next.min(rollout.phases.len() - 1));
+        let baking = || Obstacle::Baking {
+            phase: present.name.clone(),
+            step: place.step + 1,
+            steps: present.steps.len(),
+            have: now.duration_since(place.since).unsigned_abs(),
+            need: present.steps[place.step].bake,
+        };
+        let mut obstacles = Vec::new();
+        let (destination, gates_of) = if target < place.phase {
+            (Destination::Complete { phase: target }, Some(target))
+        } else if target == place.phase {
+            let destination = match (last_step, baked) {
+                (false, _) => Destination::Step { phase: target, step: place.step + 1 },
+                (true, false) => Destination::Bake { phase: target },
+                (true, true) => Destination::Complete { phase: target },
+            };
+            if !baked {
+                obstacles.push(baking());
+            }
+            (destination, Some(target))
+        } else if target == place.phase + 1 {
+            if !last_step {
+                let (step, steps) = (place.step + 1, present.steps.len());
+                obstacles.push(Obstacle::StepsLeft { phase: present.name.clone(), step, steps });
+            }
+            if !baked {
+                obstacles.push(baking());
+            }
+            obstacles.extend(unmet_requirements(rollout, workload, &standing, target, now));
+            (Destination::Step { phase: target, step: 0 }, Some(place.phase))
+        } else {
+            obstacles.push(Obstacle::Skips { next: rollout.phases[place.phase + 1].name.clone() });
+            (Destination::Step { phase: target, step: 0 }, None)
+        };
+        Self { standing, destination, obstacles, gates_of }
+    }
+
+    fn check_exposure(&mut self, rollout: &Rollout) {
+        if let Destination::Step { phase, step } = self.destination {
+            let declared = &rollout.phases[phase];
+            if declared.steps[step].exposure != Exposure::Full {
+                let (name, steps) = (declared.name.clone(), declared.steps.len());
+                self.obstacles.push(Obstacle::Exposure { phase: name, step: step + 1, steps });
+            }
+        }
+    }
+
+    fn check_flags(&mut self, rollout: &Rollout, workload: &Workload) {
+        for flag in rollout.flags_through(self.phase()).keys() {
+            match workload.flags.get(flag) {
+                None | Some(FlagSource::Value(FlagValue::Literal(_) | FlagValue::Absent)) => {}
+                Some(source) => {
+                    let (flag, source) = (flag.clone(), source.clone());
+                    self.obstacles.push(Obstacle::Unmanageable { flag, source });
+                }
+            }
+            if let Some(manager) = workload.owned_elsewhere.get(flag) {
+                let (flag, manager) = (flag.clone(), manager.clone());
+                self.obstacles.push(Obstacle::OwnedElsewhere { flag, manager });
+            }
+        }
+    }
+
+    fn check_workload(&mut self, workload: &Workload) {
+        if workload.paused {
+            self.obstacles.push(Obstacle::Paused);
+        }
+        let replicas = &workload.replicas;
+        match replicas.health() {
+            Health::Healthy => {}
+            Health::Progressing => self.obstacles.push(Obstacle::RollingOut {
+                updated: replicas.updated,
+                available: replicas.available,
+                desired: replicas.desired,
+            }),
+            Health::Failed(detail) => self.obstacles.push(Obstacle::RolloutFailed { detail }),
+        }
+    }
+}
+
+fn unmet_requirements<'a>(
+    rollout: &'a Rollout,
+    workload: &'a Workload,
+    standing: &'a Standing,
+    target: usize,
+    now: Timestamp,
+) -> impl Iterator<Item = Obstacle> + use<'a> {
+    rollout.phases[target].requires.iter().filter_map(move |requirement| match requirement {
+        Requirement::SignOff(name) => {
+            (!workload.sign_offs.contains_key(name)).then(|| Obstacle::Unsigned { name: name.clone() })
+        }
+        Requirement::Phase { phase, complete_for } => {
+            let Some(complete) = complete_since(rollout, workload, standing, phase).filter(|at| *at <= now) else {
+                return Some(Obstacle::PhaseIncomplete { phase: phase.clone() });
+            };
+            let have = now.duration_since(complete).unsigned_abs();
+            (have < *complete_for)
+                .then(|| Obstacle::CompleteFor { phase: phase.clone(), have, need: *complete_for })
+        }
+    })
+}
+
+/// Since when a phase has been complete: as recorded when it was left, or by its bake if the rollout still stands there.
+fn complete_since(
+    rollout: &Rollout,
+    workload: &Workload,
+    standing: &Standing,
+    phase: &PhaseName,
+) -> Option<Timestamp> {
+    let index = rollout.index_of(phase)?;
+    let place = standing.place.as_ref()?;
+    if place.phase == index {
+        return place.complete_at(rollout);
+    }
+    let position = workload.position.as_ref()?.as_ref().ok()?;
+    position.completed.get(phase).copied().filter(|_| index < place.phase)
+}

@@ -1,0 +1,218 @@
+//! The Deployment and its pods as they were found, and what can be read from them.
+//!
+//! It does not know Kubernetes' own types.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::declaration::Flags;
+use super::name::{FlagName, SignOffName};
+use super::position::{Emergency, Position, SignOff};
+
+/// What one look at the cluster found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Workload {
+    pub namespace: String,
+    pub deployment: String,
+    pub container: String,
+    /// Carried by every change as its precondition.
+    pub resource_version: String,
+    /// Declared flags only.
+    pub flags: BTreeMap<FlagName, FlagSource>,
+    /// Flags that a deployment tool owns and would put back, with that tool's field manager.
+    pub owned_elsewhere: BTreeMap<FlagName, String>,
+    /// What the annotation says: nothing, a position, or a text that is none.
+    pub position: Option<Result<Position, String>>,
+    pub emergency: Option<Emergency>,
+    pub sign_offs: BTreeMap<SignOffName, SignOff>,
+    pub replicas: Replicas,
+    pub paused: bool,
+    pub pods: Vec<Pod>,
+}
+
+/// Where the value of an environment entry comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FlagSource {
+    Value(FlagValue),
+    /// The list has two entries of this name; the later one wins in the container.
+    Twice,
+    /// Not in the list, and these `envFrom` sources may hold it.
+    MaybeFrom(Vec<String>),
+}
+
+/// One environment entry, exactly enough to restore it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FlagValue {
+    Literal(String),
+    Absent,
+    /// The JSON of `valueFrom`.
+    Reference(String),
+}
+
+impl FlagSource {
+    pub fn literal(&self) -> Option<&str> {
+        match self {
+            Self::Value(FlagValue::Literal(value)) => Some(value),
+            Self::Value(_) | Self::Twice | Self::MaybeFrom(_) => None,
+        }
+    }
+}
+
+/// A Deployment's replica counts and where its controller stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Replicas {
+    pub generation: i64,
+    pub observed_generation: i64,
+    pub desired: i32,
+    pub updated: i32,
+    pub available: i32,
+    pub total: i32,
+    /// `ProgressDeadlineExceeded` or `ReplicaFailure`, with its message.
+    pub failure: Option<String>,
+    /// When the present template's rollout was complete.
+    pub rolled_out: Option<Timestamp>,
+}
+
+/// Where a Deployment stands in rolling out its present template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    Healthy,
+    Progressing,
+    Failed(String),
+}
+
+impl Replicas {
+    /// Judged from generation and counts, never from the `Available` condition, which may describe the rollout before.
+    pub fn health(&self) -> Health {
+        if self.observed_generation < self.generation {
+            return Health::Progressing;
+        }
+        if self.updated == self.desired && self.total == self.desired && self.available == self.desired {
+            return Health::Healthy;
+        }
+        match &self.failure {
+            Some(reason) => Health::Failed(reason.clone()),
+            None => Health::Progressing,
+        }
+    }
+}
+
+/// One pod of the Deployment that has not ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pod {
+    pub name: String,
+    /// The ReplicaSet's part of the name, the same for all pods of one template.
+    pub template: String,
+    pub started: Option<Timestamp>,
+    pub ready: bool,
+    pub terminating: bool,
+    /// Why a pod that is not ready is not, as the kubelet or the scheduler says it.
+    pub waiting: Option<String>,
+    pub restarts: i32,
+    /// Declared flags only, as its containers were started with.
+    pub flags: BTreeMap<FlagName, FlagSource>,
+}
+
+impl Pod {
+    /// Whether the pod was started with exactly these values.
+    pub fn runs(&self, wanted: &BTreeMap<FlagName, FlagValue>) -> bool {
+        wanted.iter().all(|(flag, value)| match self.flags.get(flag) {
+            None => *value == FlagValue::Absent,
+            Some(FlagSource::Value(found)) => found == value,
+            Some(FlagSource::MaybeFrom(_)) => *value == FlagValue::Absent,
+            Some(FlagSource::Twice) => false,
+        })
+    }
+}
+
+impl Workload {
+    /// Pods that serve and are not on their way out.
+    pub fn live_pods(&self) -> impl Iterator<Item = &Pod> {
+        self.pods.iter().filter(|pod| !pod.terminating)
+    }
+
+    /// Templates that live pods run.
+    pub fn templates(&self) -> BTreeSet<&str> {
+        self.live_pods().map(|pod| pod.template.as_str()).collect()
+    }
+
+    /// Whether the live flags are all as wanted.
+    pub fn has(&self, wanted: &Flags) -> bool {
+        self.differing(wanted).next().is_none()
+    }
+
+    /// Flags that are not a literal of the wanted value.
+    pub fn differing<'a>(&'a self, wanted: &'a Flags) -> impl Iterator<Item = (&'a FlagName, &'a str, &'a FlagSource)> {
+        const ABSENT: &FlagSource = &FlagSource::Value(FlagValue::Absent);
+        wanted.iter().filter_map(move |(flag, value)| {
+            let found = self.flags.get(flag).unwrap_or(ABSENT);
+            (found.literal() != Some(value)).then_some((flag, value.as_str(), found))
+        })
+    }
+
+    /// How many pods run these values, start with them, or still run others.
+    pub fn spread(&self, wanted: &BTreeMap<FlagName, FlagValue>) -> Spread {
+        let mut spread = Spread::default();
+        for pod in &self.pods {
+            match (pod.runs(wanted), pod.ready) {
+                (false, _) => spread.old += 1,
+                (true, _) if pod.terminating => {}
+                (true, true) => spread.new += 1,
+                (true, false) => {
+                    spread.starting += 1;
+                    if let Some(reason) = &pod.waiting {
+                        *spread.waiting.entry(reason.clone()).or_default() += 1;
+                    }
+                }
+            }
+        }
+        spread
+    }
+}
+
+/// Pods by what they run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Spread {
+    pub new: usize,
+    pub starting: usize,
+    pub old: usize,
+    /// Why pods that start are not ready.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub waiting: BTreeMap<String, usize>,
+}
+
+impl Spread {
+    pub fn total(&self) -> usize {
+        self.new + self.starting + self.old
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replicas(updated: i32, available: i32, total: i32) -> Replicas {
+        Replicas { generation: 2, observed_generation: 2, desired: 3, updated, available, total, ..Replicas::default() }
+    }
+
+    #[test]
+    fn healthy_needs_every_replica_of_this_generation() {
+        assert_eq!(replicas(3, 3, 3).health(), Health::Healthy);
+        assert_eq!(replicas(3, 3, 4).health(), Health::Progressing, "an old pod still runs");
+        assert_eq!(replicas(3, 2, 3).health(), Health::Progressing);
+        assert_eq!(replicas(2, 3, 3).health(), Health::Progressing);
+        let unseen = Replicas { observed_generation: 1, ..replicas(3, 3, 3) };
+        assert_eq!(unseen.health(), Health::Progressing, "the status describes the generation before");
+    }
+
+    #[test]
+    fn a_failure_of_the_generation_before_does_not_count() {
+        let failed = Replicas { failure: Some("ProgressDeadlineExceeded".into()), ..replicas(1, 2, 4) };
+        assert!(matches!(failed.health(), Health::Failed(_)));
+        assert_eq!(Replicas { observed_generation: 1, ..failed }.health(), Health::Progressing);
+    }
+}
