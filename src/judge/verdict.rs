@@ -121,7 +121,12 @@ pub enum Gap {
     /// Pods of more than one template run: there is no one thing to judge yet.
     RolloutInProgress,
     /// Time since the change is shorter than the window.
-    WindowNotFull { have: Duration, need: Duration },
+    WindowNotFull {
+        #[serde(serialize_with = "seconds")]
+        have: Duration,
+        #[serde(serialize_with = "seconds")]
+        need: Duration,
+    },
     /// The query found no series at all.
     NoSeries { metric: String },
     /// These live pods have no series.
@@ -129,7 +134,14 @@ pub enum Gap {
     /// Too few samples in the window to tell the scrape interval.
     TooFewSamples { metric: String },
     /// The newest sample is too old.
-    Stale { metric: String, pod: String, age: Duration, allowed: Duration },
+    Stale {
+        metric: String,
+        pod: String,
+        #[serde(serialize_with = "seconds")]
+        age: Duration,
+        #[serde(serialize_with = "seconds")]
+        allowed: Duration,
+    },
     /// Samples are missing inside the window.
     Coverage { metric: String, pod: String, have: f64, need: f64 },
     /// No request was served in the window.
@@ -139,6 +151,7 @@ pub enum Gap {
         have: u64,
         /// Estimated number still missing, and how long that takes at the window's traffic.
         more: Option<u64>,
+        #[serde(serialize_with = "optional_seconds")]
         about: Option<Duration>,
     },
     /// The limit lies between two bucket edges (in seconds), and the requests between them decide.
@@ -165,7 +178,10 @@ pub enum Gap {
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Fault {
     Unreachable { detail: String },
-    Timeout { after: Duration },
+    Timeout {
+        #[serde(serialize_with = "seconds")]
+        after: Duration,
+    },
     Unauthorized { status: u16 },
     TooManyRequests,
     HttpStatus { status: u16, detail: String },
@@ -181,4 +197,13 @@ pub enum Fault {
     AboveTopBucket { top: f64 },
     /// The file declares nothing to measure this with.
     NotDeclared { indicator: &'static str },
+}
+
+/// Durations are seconds in every machine-readable answer.
+pub fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64())
+}
+
+fn optional_seconds<S: serde::Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    duration.map(|duration| duration.as_secs_f64()).serialize(serializer)
 }

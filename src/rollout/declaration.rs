@@ -24,7 +24,8 @@ pub struct Rollout {
 pub struct Header {
     pub name: String,
     pub deployment: String,
-    pub container: String,
+    /// None where the Deployment has only one.
+    pub container: Option<String>,
     pub namespace: Option<String>,
     pub prometheus: PrometheusSource,
     pub indicators: Indicators,

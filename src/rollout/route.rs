@@ -9,6 +9,7 @@ use super::declaration::{Exposure, Requirement, Rollout};
 use super::name::{FlagName, PhaseName, SignOffName};
 use super::standing::{Drift, Standing, StandingPlace, Unusable};
 use super::workload::{FlagSource, FlagValue, Health, Workload};
+use crate::judge::verdict::seconds;
 
 /// The way from where the rollout stands to where it is asked to go.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,9 +46,23 @@ pub enum Obstacle {
     PositionUnusable { detail: Unusable },
     /// The phase before has steps left.
     StepsLeft { phase: PhaseName, step: usize, steps: usize },
-    Baking { phase: PhaseName, step: usize, steps: usize, have: Duration, need: Duration },
+    Baking {
+        phase: PhaseName,
+        step: usize,
+        steps: usize,
+        #[serde(serialize_with = "seconds")]
+        have: Duration,
+        #[serde(serialize_with = "seconds")]
+        need: Duration,
+    },
     PhaseIncomplete { phase: PhaseName },
-    CompleteFor { phase: PhaseName, have: Duration, need: Duration },
+    CompleteFor {
+        phase: PhaseName,
+        #[serde(serialize_with = "seconds")]
+        have: Duration,
+        #[serde(serialize_with = "seconds")]
+        need: Duration,
+    },
     Unsigned { name: SignOffName },
     /// This version cannot expose in this way.
     Exposure { phase: PhaseName, step: usize, steps: usize },

@@ -1,0 +1,174 @@
+//! The command line: arguments into validated types, and every help text.
+//!
+//! No behaviour.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::rollout::name::{BreakerName, FlagName, PhaseName, SignOffName};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  passed; or done and verified; or nothing to do, and said so
+  1  could not find out or carry out: run `cbctl status`
+  2  wrong arguments or an invalid file; nothing was touched
+  3  held: somebody has to act; nothing was touched
+  4  inconclusive: time or traffic can lift it; nothing was touched
+  5  a rollback trigger fires, or a change was applied and taken back
+  6  the cluster moved since it was read; nothing was touched";
+
+/// Switch circuit breakers on safely: in phases, judged on Prometheus data
+#[derive(Debug, Parser)]
+#[command(name = "cbctl", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(arg_required_else_help = true, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Folder with rollout.yaml and the phase files
+    #[arg(short = 'f', long = "files", value_name = "DIR", default_value = "phases", global = true)]
+    pub files: PathBuf,
+    /// Namespace of the Deployment, instead of rollout.yaml's and the kubeconfig's
+    #[arg(short, long, global = true)]
+    pub namespace: Option<String>,
+    /// Context of the kubeconfig
+    #[arg(long, global = true)]
+    pub context: Option<String>,
+    /// Address of Prometheus, instead of rollout.yaml's
+    #[arg(long, value_name = "URL", env = "CBCTL_PROMETHEUS", global = true)]
+    pub prometheus: Option<String>,
+    /// Bearer token for Prometheus, instead of rollout.yaml's token_file
+    #[arg(long = "prometheus-token", env = "CBCTL_PROMETHEUS_TOKEN", hide = true, hide_env_values = true, global = true)]
+    pub prometheus_token: Option<String>,
+    /// Form of the answer
+    #[arg(short, long, value_enum, default_value_t, global = true)]
+    pub output: Format,
+    /// Print the answer and errors, and nothing else
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Do without colour, as with NO_COLOR set
+    #[arg(long, global = true)]
+    pub no_color: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    #[default]
+    Table,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show where the rollout stands and what every gate and trigger says
+    #[command(after_help = "Example:\n  cbctl status")]
+    Status,
+    /// Decide what `promote` would decide now, and touch nothing; the exit code is the verdict
+    #[command(after_help = "Examples:\n  cbctl check cache\n  cbctl check cache --at 2026-03-01T12:00:00Z -o json")]
+    Check(Check),
+    /// Take the rollout one step further towards a phase, if the gates allow it
+    #[command(after_help = "Examples:\n  cbctl promote cache\n  cbctl promote cache --dry-run")]
+    Promote(Promote),
+    /// Switch breakers off, or go back to where the rollout was before the last step
+    #[command(
+        after_help = "Examples:\n  cbctl rollback --emergency --reason 'checkout errors'   every breaker off, now\n  \
+                      cbctl rollback http                                     one breaker off\n  \
+                      cbctl rollback                                          back to before the last step"
+    )]
+    Rollback(Rollback),
+    /// Give your word for what Prometheus cannot tell
+    #[command(after_help = "Example:\n  cbctl sign-off dashboards-reviewed --reason 'walked through all three'")]
+    SignOff(SignOff),
+    /// Print a shell's completion script
+    #[command(after_help = "Example:\n  cbctl completions bash > /etc/bash_completion.d/cbctl")]
+    Completions(Completions),
+    /// Print the manual page
+    #[command(after_help = "Example:\n  cbctl man | man -l -")]
+    Man,
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Phase to decide about; the next step if left out
+    pub phase: Option<PhaseName>,
+    /// Judge a past moment, such as 2026-03-01T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<Timestamp>,
+}
+
+#[derive(Debug, Args)]
+pub struct Promote {
+    /// Phase to go towards; the next step if left out
+    pub phase: Option<PhaseName>,
+    /// Accept flags that somebody else changed, or that are those of no phase
+    #[arg(long)]
+    pub adopt: bool,
+    /// Roll back by itself if the pods are not healthy within this time
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
+    pub timeout: Duration,
+    #[command(flatten)]
+    pub write: Write,
+}
+
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// Breakers to switch off
+    #[arg(value_name = "BREAKER", conflicts_with = "emergency")]
+    pub breakers: Vec<BreakerName>,
+    /// Switch every breaker off now, whatever else is going on
+    #[arg(long)]
+    pub emergency: bool,
+    /// Do not wait until every pod runs the old values
+    #[arg(long)]
+    pub no_wait: bool,
+    /// How long to try and to wait
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    pub timeout: Duration,
+    /// Deployment to switch off when rollout.yaml cannot be used
+    #[arg(long, value_name = "NAME", requires = "emergency")]
+    pub deployment: Option<String>,
+    /// Container to switch off when rollout.yaml cannot be used
+    #[arg(long, value_name = "NAME", requires = "emergency")]
+    pub container: Option<String>,
+    /// Flag to set to "false" when neither rollout.yaml nor the Deployment's record tells
+    #[arg(long = "flag", value_name = "NAME", requires = "deployment")]
+    pub flags: Vec<FlagName>,
+    #[command(flatten)]
+    pub write: Write,
+}
+
+#[derive(Debug, Args)]
+pub struct SignOff {
+    /// What is signed, as the phase file names it
+    pub name: SignOffName,
+    #[command(flatten)]
+    pub write: Write,
+}
+
+#[derive(Debug, Args)]
+pub struct Write {
+    /// Have the API server check the change without storing it
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Completions {
+    pub shell: clap_complete::Shell,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: SignedDuration = text.parse().map_err(|_| format!("`{text}` is no duration such as 90s, 30m or 2h"))?;
+    Duration::try_from(parsed).map_err(|_| format!("`{text}` is negative"))
+}

@@ -1,0 +1,57 @@
+//! The annotations that carry the state: their keys, and text to record.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::Deployment;
+
+use super::Target;
+use crate::rollout::declaration::Flags;
+use crate::rollout::name::SignOffName;
+use crate::rollout::position::{Emergency, Position, SignOff};
+
+pub(super) const POSITION: &str = "cbctl.dev/rollout";
+pub(super) const EMERGENCY: &str = "cbctl.dev/emergency";
+/// Followed by the name of what was signed.
+pub(super) const SIGN_OFF: &str = "sign-off.cbctl.dev/";
+
+/// The recorded position; a text that is none is told apart from nothing.
+pub(super) fn position(deployment: &Deployment) -> Option<Result<Position, String>> {
+    let text = text(deployment, POSITION)?;
+    Some(serde_json::from_str(text).map_err(|error| error.to_string()))
+}
+
+/// The mark of an emergency. One that cannot be read still is one: it dates from the beginning of time.
+pub(super) fn emergency(deployment: &Deployment) -> Option<Emergency> {
+    let text = text(deployment, EMERGENCY)?;
+    Some(serde_json::from_str(text).unwrap_or_else(|_| Emergency {
+        at: jiff::Timestamp::UNIX_EPOCH,
+        operation: "unreadable".to_owned(),
+        reason: Some(text.to_owned()),
+    }))
+}
+
+/// Sign-offs that can be read; others do not count.
+pub(super) fn sign_offs(deployment: &Deployment) -> BTreeMap<SignOffName, SignOff> {
+    let annotations = deployment.metadata.annotations.iter().flatten();
+    annotations
+        .filter_map(|(key, text)| {
+            let name = key.strip_prefix(SIGN_OFF)?.parse().ok()?;
+            Some((name, serde_json::from_str(text).ok()?))
+        })
+        .collect()
+}
+
+/// What an emergency needs to know of a Deployment whose files are gone.
+pub(super) fn recorded_target(deployment: &Deployment) -> Option<(Target, Flags)> {
+    let position = position(deployment)?.ok()?;
+    let target = Target {
+        deployment: deployment.metadata.name.clone()?,
+        container: Some(position.container),
+        flags: position.off.keys().cloned().collect(),
+    };
+    Some((target, position.off))
+}
+
+fn text<'a>(deployment: &'a Deployment, key: &str) -> Option<&'a str> {
+    deployment.metadata.annotations.as_ref()?.get(key).map(String::as_str)
+}

@@ -1,0 +1,175 @@
+//! From Kubernetes' types to what the rollout knows of a Deployment and its pods.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
+use k8s_openapi::api::core::v1::{Container, EnvVar, Pod as KubePod, PodStatus};
+
+use super::{Error, Target, annotation, ownership};
+use crate::rollout::name::FlagName;
+use crate::rollout::workload::{FlagSource, FlagValue, Pod, Replicas, Workload};
+
+pub(super) fn workload(
+    namespace: &str,
+    target: &Target,
+    deployment: &Deployment,
+    pods: &[KubePod],
+) -> Result<Workload, Error> {
+    let container = container(namespace, &target.deployment, target.container.as_deref(), deployment)?;
+    let spec = deployment.spec.as_ref();
+    Ok(Workload {
+        namespace: namespace.to_owned(),
+        deployment: target.deployment.clone(),
+        container: container.name.clone(),
+        resource_version: deployment.metadata.resource_version.clone().unwrap_or_default(),
+        flags: flags(container, &target.flags),
+        owned_elsewhere: ownership::owned_elsewhere(deployment, &container.name, target.flags.iter()),
+        position: annotation::position(deployment),
+        emergency: annotation::emergency(deployment),
+        sign_offs: annotation::sign_offs(deployment),
+        replicas: replicas(deployment),
+        paused: spec.and_then(|spec| spec.paused).unwrap_or(false),
+        pods: pods.iter().filter_map(|found| pod(found, &container.name, &target.flags)).collect(),
+    })
+}
+
+/// The Deployment's label selector as a query.
+pub(super) fn selector(deployment: &Deployment) -> String {
+    let Some(spec) = &deployment.spec else { return String::new() };
+    let labels = spec.selector.match_labels.iter().flatten().map(|(key, value)| format!("{key}={value}"));
+    let expressions = spec.selector.match_expressions.iter().flatten().map(|expression| {
+        let (key, values) = (&expression.key, expression.values.clone().unwrap_or_default().join(","));
+        match expression.operator.as_str() {
+            "In" => format!("{key} in ({values})"),
+            "NotIn" => format!("{key} notin ({values})"),
+            "DoesNotExist" => format!("!{key}"),
+            _ => key.clone(),
+        }
+    });
+    labels.chain(expressions).collect::<Vec<_>>().join(",")
+}
+
+/// The named container, or the only one.
+pub(super) fn container<'a>(
+    namespace: &str,
+    name: &str,
+    wanted: Option<&str>,
+    deployment: &'a Deployment,
+) -> Result<&'a Container, Error> {
+    let pod = deployment.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let containers = pod.map(|pod| pod.containers.as_slice()).unwrap_or_default();
+    let available = || containers.iter().map(|container| container.name.clone()).collect();
+    let (namespace, deployment) = (namespace.to_owned(), name.to_owned());
+    match (wanted, containers) {
+        (None, [only]) => Ok(only),
+        (None, _) => Err(Error::SeveralContainers { namespace, deployment, available: available() }),
+        (Some(wanted), _) => containers.iter().find(|container| container.name == wanted).ok_or_else(|| {
+            Error::NoContainer { namespace, deployment, container: wanted.to_owned(), available: available() }
+        }),
+    }
+}
+
+fn flags(container: &Container, wanted: &BTreeSet<FlagName>) -> BTreeMap<FlagName, FlagSource> {
+    wanted.iter().map(|flag| (flag.clone(), flag_source(container, flag))).collect()
+}
+
+fn flag_source(container: &Container, flag: &FlagName) -> FlagSource {
+    let mut entries = container.env.iter().flatten().filter(|entry| entry.name == flag.as_str());
+    match (entries.next(), entries.next()) {
+        (Some(_), Some(_)) => FlagSource::Twice,
+        (Some(entry), None) => FlagSource::Value(flag_value(entry)),
+        (None, _) => {
+            let sources = environment_sources(container, flag);
+            if sources.is_empty() { FlagSource::Value(FlagValue::Absent) } else { FlagSource::MaybeFrom(sources) }
+        }
+    }
+}
+
+fn flag_value(entry: &EnvVar) -> FlagValue {
+    match &entry.value_from {
+        Some(source) => FlagValue::Reference(serde_json::to_string(source).unwrap_or_default()),
+        None => FlagValue::Literal(entry.value.clone().unwrap_or_default()),
+    }
+}
+
+/// `envFrom` sources that may hold the flag: those whose prefix its name begins with.
+fn environment_sources(container: &Container, flag: &FlagName) -> Vec<String> {
+    let sources = container.env_from.iter().flatten();
+    sources
+        .filter(|source| flag.as_str().starts_with(source.prefix.as_deref().unwrap_or_default()))
+        .filter_map(|source| match (&source.config_map_ref, &source.secret_ref) {
+            (Some(map), _) => Some(format!("configmap/{}", map.name)),
+            (None, Some(secret)) => Some(format!("secret/{}", secret.name)),
+            (None, None) => None,
+        })
+        .collect()
+}
+
+fn replicas(deployment: &Deployment) -> Replicas {
+    let status = deployment.status.clone().unwrap_or_default();
+    let condition = |kind: &str| status.conditions.iter().flatten().find(|condition| condition.type_ == kind);
+    let deadline = condition("Progressing").filter(|progress| progress.status == "False");
+    let refused = condition("ReplicaFailure").filter(|failure| failure.status == "True");
+    let rolled_out = condition("Progressing")
+        .filter(|progress| progress.reason.as_deref() == Some("NewReplicaSetAvailable"))
+        .and_then(|progress| progress.last_update_time.as_ref())
+        // Whole seconds: the next one is certainly after it.
+        .and_then(|time| time.0.checked_add(std::time::Duration::from_secs(1)).ok());
+    let DeploymentStatus { observed_generation, updated_replicas, available_replicas, replicas, .. } = status.clone();
+    Replicas {
+        generation: deployment.metadata.generation.unwrap_or_default(),
+        observed_generation: observed_generation.unwrap_or_default(),
+        desired: deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1),
+        updated: updated_replicas.unwrap_or_default(),
+        available: available_replicas.unwrap_or_default(),
+        total: replicas.unwrap_or_default(),
+        failure: refused.or(deadline).map(|condition| {
+            condition.message.clone().or_else(|| condition.reason.clone()).unwrap_or_else(|| condition.type_.clone())
+        }),
+        rolled_out,
+    }
+}
+
+/// A pod that has not ended, or None.
+fn pod(pod: &KubePod, container: &str, wanted: &BTreeSet<FlagName>) -> Option<Pod> {
+    let status = pod.status.clone().unwrap_or_default();
+    if matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {
+        return None;
+    }
+    let spec = pod.spec.as_ref()?;
+    let labels = pod.metadata.labels.as_ref();
+    let of_container = spec.containers.iter().find(|found| found.name == container);
+    let container_status =
+        status.container_statuses.iter().flatten().find(|container_status| container_status.name == container);
+    let ready = status
+        .conditions
+        .iter()
+        .flatten()
+        .any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    Some(Pod {
+        name: pod.metadata.name.clone()?,
+        template: labels.and_then(|labels| labels.get("pod-template-hash")).cloned().unwrap_or_default(),
+        started: container_status
+            .and_then(|status| status.state.as_ref()?.running.as_ref()?.started_at.clone())
+            .or(status.start_time.clone())
+            .map(|time| time.0),
+        ready,
+        terminating: pod.metadata.deletion_timestamp.is_some(),
+        waiting: if ready { None } else { Some(why_not_ready(&status)) },
+        restarts: container_status.map(|status| status.restart_count).unwrap_or_default(),
+        flags: of_container.map(|found| flags(found, wanted)).unwrap_or_default(),
+    })
+}
+
+fn why_not_ready(status: &PodStatus) -> String {
+    let unscheduled = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False")
+        .and_then(|condition| condition.reason.clone());
+    let waiting = status.container_statuses.iter().flatten().find_map(|container| {
+        container.state.as_ref()?.waiting.as_ref()?.reason.clone()
+    });
+    unscheduled.or(waiting).unwrap_or_else(|| "NotReady".to_owned())
+}

@@ -1,0 +1,58 @@
+//! Plans as strategic merge patches.
+//!
+//! A patch names the container and the environment entries that it changes and nothing else. `valueFrom: null` beside
+//! a value, and `value: null` beside a reference, make it right whatever the entry was before.
+
+use serde_json::{Map, Value, json};
+
+use super::annotation::{EMERGENCY, POSITION, SIGN_OFF};
+use crate::rollout::declaration::Flags;
+use crate::rollout::name::{FlagName, SignOffName};
+use crate::rollout::plan::Plan;
+use crate::rollout::position::{Emergency, SignOff};
+use crate::rollout::workload::FlagValue;
+
+/// Flags and record in one, valid only for the version that was read.
+pub(super) fn of_plan(plan: &Plan, container: &str) -> Value {
+    let mut annotations = Map::new();
+    annotations.insert(POSITION.to_owned(), plan.position.as_ref().map_or(Value::Null, |position| text_of(position)));
+    if plan.accepts_emergency {
+        annotations.insert(EMERGENCY.to_owned(), Value::Null);
+    }
+    let mut patch = json!({"metadata": {"resourceVersion": plan.resource_version, "annotations": annotations}});
+    if !plan.changes.is_empty() {
+        let env = plan.changes.iter().map(|change| entry(&change.flag, &change.after)).collect();
+        patch["spec"] = template(container, env);
+    }
+    patch
+}
+
+/// No version: an emergency must win. And no position: nothing was read, so that nothing may be overwritten.
+pub(super) fn of_emergency(container: &str, off: &Flags, mark: &Emergency) -> Value {
+    let env = off.iter().map(|(flag, value)| entry(flag, &FlagValue::Literal(value.clone()))).collect();
+    json!({"metadata": {"annotations": {EMERGENCY: text_of(mark)}}, "spec": template(container, env)})
+}
+
+pub(super) fn of_sign_off(name: &SignOffName, sign_off: &SignOff) -> Value {
+    json!({"metadata": {"annotations": {format!("{SIGN_OFF}{name}"): text_of(sign_off)}}})
+}
+
+fn template(container: &str, env: Vec<Value>) -> Value {
+    json!({"template": {"spec": {"containers": [{"name": container, "env": env}]}}})
+}
+
+fn entry(flag: &FlagName, value: &FlagValue) -> Value {
+    match value {
+        FlagValue::Literal(value) => json!({"name": flag, "value": value, "valueFrom": null}),
+        FlagValue::Absent => json!({"name": flag, "$patch": "delete"}),
+        FlagValue::Reference(source) => {
+            let source: Value = serde_json::from_str(source).unwrap_or(Value::Null);
+            json!({"name": flag, "value": null, "valueFrom": source})
+        }
+    }
+}
+
+/// An annotation's value is a text.
+fn text_of(record: &impl serde::Serialize) -> Value {
+    serde_json::to_string(record).map_or(Value::Null, Value::String)
+}

@@ -1,0 +1,37 @@
+//! Trying again, for what must get through.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Error, Refusal};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Repeats `attempt` while its error is transient and the deadline is ahead; `told` hears of every failure that is
+/// followed by another attempt.
+pub async fn retry<T>(
+    deadline: Instant,
+    mut told: impl FnMut(&Error),
+    mut attempt: impl AsyncFnMut() -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let error = match attempt().await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        let asked = match error.refusal() {
+            Some(Refusal::Api { retry_after, .. }) => *retry_after,
+            _ => None,
+        };
+        let next = Instant::now() + asked.unwrap_or(pause);
+        if !error.is_transient() || next >= deadline {
+            return Err(error);
+        }
+        told(&error);
+        tokio::time::sleep_until(next).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}

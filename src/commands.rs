@@ -1,0 +1,174 @@
+//! The verbs, and what they share: the connections, and one decision on what is there now.
+//!
+//! A verb is a sandwich: observe, judge and plan, print, apply. It owns the order of things and the clock; rules
+//! belong to `rollout` and `judge`.
+
+mod check;
+mod completions;
+mod emergency;
+mod interrupt;
+mod promote;
+mod rollback;
+mod settle;
+mod sign_off;
+mod status;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use crate::cli::{Cli, Command, Global};
+use crate::cluster::{Cluster, Connection, Found, Target};
+use crate::error::{Error, ExitStatus};
+use crate::judge;
+use crate::observe::{self, Moment};
+use crate::output::Printer;
+use crate::phase_file;
+use crate::prometheus::{Access, Prometheus};
+use crate::rollout::decision::{self, Decision};
+use crate::rollout::declaration::{Header, Rollout};
+use crate::rollout::name::PhaseName;
+use crate::rollout::plan::Operation;
+use crate::rollout::route::Route;
+use crate::rollout::workload::Workload;
+
+/// Runs the command and says how it ended.
+pub fn run(cli: Cli) -> ExitStatus {
+    let Cli { global, command } = cli;
+    let context = Context { printer: Printer::new(global.output, global.quiet, global.no_color), global };
+    let ended = match command {
+        Command::Completions(arguments) => Ok(completions::run(&context, &arguments)),
+        Command::Man => Ok(completions::manual(&context)),
+        Command::Status => block_on(status::run(&context)),
+        Command::Check(arguments) => block_on(check::run(&context, &arguments)),
+        Command::Promote(arguments) => block_on(promote::run(&context, &arguments)),
+        Command::Rollback(arguments) if arguments.emergency => block_on(emergency::run(&context, &arguments)),
+        Command::Rollback(arguments) => block_on(rollback::run(&context, &arguments)),
+        Command::SignOff(arguments) => block_on(sign_off::run(&context, &arguments)),
+    };
+    ended.unwrap_or_else(|error| {
+        let snippet = match &error {
+            Error::PhaseFile(error) => error.snippet(),
+            Error::Cluster(_)
+            | Error::Prometheus(_)
+            | Error::Unknown { .. }
+            | Error::NothingNamed { .. }
+            | Error::Start { .. }
+            | Error::Unverified { .. } => None,
+        };
+        context.printer.error(&error, snippet.as_deref());
+        error.exit_status()
+    })
+}
+
+/// One thread is enough: the work is waiting.
+fn block_on<T>(command: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    // The only TLS stack, chosen once for both clients; a second call finds it chosen.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(command),
+        Err(source) => Err(Error::Start { source }),
+    }
+}
+
+/// What every verb is given.
+struct Context {
+    printer: Printer,
+    global: Global,
+}
+
+/// One decision, and what it was made on.
+struct Look {
+    workload: Workload,
+    decision: Decision,
+    queries: Vec<String>,
+    now: Timestamp,
+}
+
+/// How to look.
+#[derive(Default)]
+struct Aim<'a> {
+    /// The phase that is asked about; the next step if None.
+    phase: Option<&'a PhaseName>,
+    adopt: bool,
+    /// A past time to judge.
+    at: Option<Timestamp>,
+}
+
+impl Context {
+    fn rollout(&self) -> Result<Rollout, Error> {
+        Ok(phase_file::load(&self.global.files)?)
+    }
+
+    async fn cluster(&self, namespace: Option<&str>) -> Result<Cluster, Error> {
+        let namespace = self.global.namespace.clone().or_else(|| namespace.map(str::to_owned));
+        Ok(Cluster::connect(&Connection { context: self.global.context.clone(), namespace }).await?)
+    }
+
+    /// The connection to Prometheus; None where no address is given.
+    fn prometheus(&self, header: &Header) -> Result<Option<Prometheus>, Error> {
+        let source = &header.prometheus;
+        let Some(url) = self.global.prometheus.as_deref().or(source.url.as_deref()) else { return Ok(None) };
+        let access = Access {
+            url,
+            ca_file: source.ca_file.as_deref().map(Path::new),
+            token_file: source.token_file.as_deref().map(Path::new),
+            token: self.global.prometheus_token.as_deref(),
+        };
+        Ok(Some(Prometheus::new(&access, source.allowed_warnings.clone())?))
+    }
+
+    /// Observes, judges and decides, without touching anything.
+    async fn look(&self, rollout: &Rollout, cluster: &Cluster, aim: Aim<'_>) -> Result<Look, Error> {
+        let phase = aim.phase.map(|name| known_phase(rollout, name)).transpose()?;
+        let prometheus = self.prometheus(&rollout.header)?;
+        let Found { workload, clock_offset } = cluster.read(&target(&rollout.header)).await?;
+        let now = aim.at.unwrap_or_else(now);
+        let route = Route::find(rollout, &workload, phase, aim.adopt, now);
+        let conditions: Vec<_> = decision::conditions(rollout, &route).collect();
+        let moment = Moment { now, past: aim.at.is_some(), cluster_clock_offset: clock_offset };
+        let header = &rollout.header;
+        let seen =
+            observe::sample(prometheus.as_ref(), header, &workload, &route.standing, &conditions, &moment).await;
+        let decision = decision::decide(rollout, &workload, route, |condition| {
+            judge::judge(condition, &seen.scope, &seen.samples)
+        });
+        Ok(Look { workload, decision, queries: seen.queries, now })
+    }
+}
+
+fn known_phase(rollout: &Rollout, name: &PhaseName) -> Result<usize, Error> {
+    rollout.index_of(name).ok_or_else(|| {
+        let known: Vec<&str> = rollout.phases.iter().map(|phase| phase.name.as_str()).collect();
+        unknown("phase", name.as_str(), &known)
+    })
+}
+
+fn unknown(kind: &'static str, name: &str, known: &[&str]) -> Error {
+    Error::Unknown {
+        kind,
+        name: name.to_owned(),
+        nearest: phase_file::nearest(name, known.iter().copied()).map(str::to_owned),
+        known: known.iter().map(|&known| known.to_owned()).collect(),
+    }
+}
+
+/// What to look at in the cluster.
+fn target(header: &Header) -> Target {
+    Target {
+        deployment: header.deployment.clone(),
+        container: header.container.clone(),
+        flags: header.declared_flags().cloned().collect::<BTreeSet<_>>(),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the clock enters the program here")]
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+fn operation(by: String, at: Timestamp) -> Operation {
+    Operation { id: uuid::Uuid::now_v7().to_string(), by, at }
+}

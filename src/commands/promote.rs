@@ -1,0 +1,232 @@
+//! `cbctl promote`: one step further, if everything that stands against it is gone; and back by itself if the pods do
+//! not become healthy.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::interrupt::interrupted;
+use super::{Aim, Context, Look, now, operation, target};
+use crate::cli::Promote;
+use crate::cluster::{Applied, Cluster, Ended, Entry, Found, Target, Wait, retry};
+use crate::error::{Error, ExitStatus};
+use crate::output::change::{self, ChangeReport, Result as Outcome};
+use crate::output::check::{CheckReport, destination};
+use crate::output::words::duration;
+use crate::rollout::decision;
+use crate::rollout::declaration::Rollout;
+use crate::rollout::plan::{self, Operation, Plan};
+use crate::rollout::position::Place;
+use crate::rollout::workload::Workload;
+
+/// How long taking an unhealthy change back may take.
+const WAY_BACK: Duration = Duration::from_secs(5 * 60);
+
+pub(super) async fn run(context: &Context, arguments: &Promote) -> Result<ExitStatus, Error> {
+    let rollout = context.rollout()?;
+    let cluster = context.cluster(rollout.header.namespace.as_deref()).await?;
+    let aim = Aim { phase: arguments.phase.as_ref(), adopt: arguments.adopt, at: None };
+    let (look, identity) = tokio::join!(context.look(&rollout, &cluster, aim), cluster.identity());
+    let Look { workload, decision, queries, now } = look?;
+    let report = CheckReport::of(&rollout, &workload.namespace, &decision, queries, now);
+    let operation = operation(identity?, now);
+    let plan = match decision.outcome() {
+        decision::Outcome::Proceed => plan::promotion(&rollout, &workload, &decision.route, &operation),
+        _ => None,
+    };
+    let Some(plan) = plan else {
+        context.printer.answer(&report);
+        return Ok(decision.outcome().into());
+    };
+
+    let to = destination(&rollout, decision.route.destination);
+    context.printer.tell(&format!("{}: {to}", rollout.header.name));
+    let promotion = Promotion { context, cluster: &cluster, rollout: &rollout, target: target(&rollout.header), to, operation, report };
+    promotion.carry_out(arguments, &workload, &plan).await
+}
+
+/// A decided step, on its way.
+struct Promotion<'a> {
+    context: &'a Context,
+    cluster: &'a Cluster,
+    rollout: &'a Rollout,
+    target: Target,
+    /// The step in words.
+    to: String,
+    operation: Operation,
+    /// What the decision was made on, for the history.
+    report: CheckReport,
+}
+
+impl Promotion<'_> {
+    async fn carry_out(&self, arguments: &Promote, workload: &Workload, plan: &Plan) -> Result<ExitStatus, Error> {
+        let printer = &self.context.printer;
+        let mut interrupted = interrupted();
+        let deadline = Instant::now() + arguments.timeout;
+        if arguments.write.dry_run {
+            self.cluster.apply(plan, workload, true).await?;
+            let headline = format!("dry run: {} would be entered; the API server accepts the change", self.to);
+            return Ok(self.answer(Outcome::DryRun, headline, plan, None));
+        }
+        for line in change::plan(&workload.deployment, plan) {
+            printer.tell(&line);
+        }
+        let applied = self.apply(plan, workload).await?;
+        if plan.changes.is_empty() {
+            self.remember(arguments, workload, plan, "done").await;
+            return Ok(self.answer(Outcome::Done, format!("done: {} is taken over, no flag changed", self.to), plan, None));
+        }
+
+        let wanted = plan.wanted();
+        let wait = Wait {
+            target: &self.target,
+            generation: applied.generation,
+            wanted: &wanted,
+            until_gone: false,
+            give_up_on_failure: true,
+            deadline,
+        };
+        let mut told = String::new();
+        let ended = self.cluster.await_rollout(&wait, &mut interrupted, |seen| {
+            let progress = change::progress(&seen.spread(&wanted));
+            if progress != told {
+                printer.tell(&progress);
+                told = progress;
+            }
+        });
+        match ended.await {
+            Ended::Done(after) => {
+                self.remember(arguments, workload, plan, "done").await;
+                let took = change::took(self.operation.at, now());
+                let headline = format!("done in {took}: {} is entered, every pod is healthy", self.to);
+                Ok(self.answer(Outcome::Done, headline, plan, Some(&after)))
+            }
+            Ended::Interrupted(_) => {
+                self.remember(arguments, workload, plan, "interrupted").await;
+                Err(Error::Unverified {
+                    what: format!("interrupted: {} is applied, and its pods go on rolling out", self.to),
+                    source: None,
+                })
+            }
+            Ended::Failed(_, why) => self.take_back(arguments, workload, plan, &why).await,
+            Ended::Deadline(..) => {
+                let why = format!("not healthy within {}", duration(arguments.timeout));
+                self.take_back(arguments, workload, plan, &why).await
+            }
+        }
+    }
+
+    /// Sends the patch once. Where no answer came, the record tells whether it arrived.
+    async fn apply(&self, plan: &Plan, workload: &Workload) -> Result<Applied, Error> {
+        let error = match self.cluster.apply(plan, workload, false).await {
+            Ok(applied) => return Ok(applied),
+            Err(error) => error,
+        };
+        if error.is_conflict() || !error.is_transient() {
+            return Err(error.into());
+        }
+        self.context.printer.warn(&error);
+        match self.cluster.read(&self.target).await {
+            Ok(Found { workload, .. }) if self.is_ours(&workload) => {
+                Ok(Applied { generation: workload.replicas.generation })
+            }
+            Ok(_) => Err(error.into()),
+            Err(_) => Err(Error::Unverified {
+                what: "the change was sent, and the API server did not say whether it took it".to_owned(),
+                source: Some(Box::new(error)),
+            }),
+        }
+    }
+
+    /// Restores what was there before, unless somebody has moved the rollout on meanwhile.
+    async fn take_back(
+        &self,
+        arguments: &Promote,
+        before: &Workload,
+        plan: &Plan,
+        why: &str,
+    ) -> Result<ExitStatus, Error> {
+        let printer = &self.context.printer;
+        printer.tell(&format!("rollback: {} did not become healthy: {why}", self.to));
+        let deadline = Instant::now() + WAY_BACK;
+        let told = |error: &crate::cluster::Error| printer.warn(error);
+        let restored = retry(deadline, told, async || {
+            let Found { workload, .. } = self.cluster.read(&self.target).await?;
+            if !self.is_ours(&workload) {
+                return Ok(None);
+            }
+            let Ok(back) = plan::step_back(&workload, &self.operation) else { return Ok(None) };
+            let applied = self.cluster.apply(&back, &workload, false).await?;
+            Ok(Some((back, applied)))
+        });
+        let Some((back, applied)) = restored.await.map_err(|error| Error::Unverified {
+            what: format!("{} is applied, is not healthy, and could not be taken back: cbctl rollback", self.to),
+            source: Some(Box::new(error)),
+        })?
+        else {
+            return Err(Error::Unverified {
+                what: format!("{} did not become healthy ({why}), and somebody else has changed the rollout since", self.to),
+                source: None,
+            });
+        };
+        let wanted = back.wanted();
+        let wait = Wait {
+            target: &self.target,
+            generation: applied.generation,
+            wanted: &wanted,
+            until_gone: true,
+            give_up_on_failure: false,
+            deadline,
+        };
+        let ended = self.cluster.await_rollout(&wait, &mut interrupted(), |_| ()).await;
+        self.remember(arguments, before, plan, "rolled_back").await;
+        match ended {
+            Ended::Done(after) => {
+                let headline = format!("rollback: {} did not become healthy ({why}); every pod runs the old values again", self.to);
+                Ok(self.answer(Outcome::RolledBack, headline, &back, Some(&after)))
+            }
+            Ended::Failed(..) | Ended::Deadline(..) | Ended::Interrupted(_) => Err(Error::Unverified {
+                what: format!("{} did not become healthy ({why}); the old values are back in the deployment, but not in every pod yet", self.to),
+                source: None,
+            }),
+        }
+    }
+
+    fn is_ours(&self, workload: &Workload) -> bool {
+        matches!(&workload.position, Some(Ok(position)) if position.operation == self.operation.id)
+    }
+
+    async fn remember(&self, arguments: &Promote, before: &Workload, plan: &Plan, result: &'static str) {
+        let place_before: Option<Place> =
+            before.position.as_ref().and_then(|position| position.as_ref().ok()).map(|position| position.place.clone());
+        let entry = Entry {
+            operation: self.operation.id.clone(),
+            at: self.operation.at,
+            by: self.operation.by.clone(),
+            action: "promote",
+            from: place_before,
+            to: plan.position.as_ref().map(|position| position.place.clone()),
+            changes: plan.changes.clone(),
+            evidence: self.report.evidence(),
+            reason: arguments.write.reason.clone(),
+            result,
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        // The annotation is the record that counts; what the history lacks is told.
+        if let Err(error) = self.cluster.write_history(&self.rollout.header.name, &entry).await {
+            self.context.printer.warn(&error);
+        }
+    }
+
+    fn answer(&self, result: Outcome, headline: String, applied: &Plan, after: Option<&Workload>) -> ExitStatus {
+        let namespace = &self.cluster.namespace;
+        let mut report = ChangeReport::new("promote", &self.target.deployment, namespace, result, headline);
+        report.operation = (result != Outcome::DryRun).then(|| self.operation.id.clone());
+        report.place = applied.position.as_ref().map(|position| position.place.clone());
+        report.changes = applied.changes.iter().map(change::Applied::of).collect();
+        report.pods = after.map(|after| after.spread(&applied.wanted()));
+        report.next = (result == Outcome::Done).then(|| "cbctl check".to_owned());
+        self.context.printer.answer(&report);
+        result.exit_status()
+    }
+}

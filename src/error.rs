@@ -1,0 +1,103 @@
+//! What went wrong, and what the process says of it with its exit code.
+//!
+//! A gate that says no is no error: that is an outcome of `rollout`.
+
+use std::process::ExitCode;
+
+use crate::rollout::decision::Outcome;
+use crate::{cluster, phase_file, prometheus};
+
+/// Everything that can keep a command from its answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Cluster(#[from] cluster::Error),
+    #[error(transparent)]
+    PhaseFile(#[from] phase_file::Error),
+    #[error(transparent)]
+    Prometheus(#[from] prometheus::Error),
+    #[error("unknown {kind} `{name}`")]
+    Unknown { kind: &'static str, name: String, nearest: Option<String>, known: Vec<String> },
+    /// The target of an emergency cannot be taken from the files.
+    #[error("rollout.yaml cannot be used, and there is no other way to know what to switch off")]
+    NothingNamed {
+        #[source]
+        files: Box<phase_file::Error>,
+        hint: String,
+    },
+    #[error("cannot start")]
+    Start {
+        #[source]
+        source: std::io::Error,
+    },
+    /// A change was sent, and what became of it could not be found out.
+    #[error("{what}")]
+    Unverified {
+        what: String,
+        #[source]
+        source: Option<Box<cluster::Error>>,
+    },
+}
+
+/// The documented exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitStatus {
+    Success = 0,
+    Error = 1,
+    Usage = 2,
+    Held = 3,
+    Inconclusive = 4,
+    RolledBack = 5,
+    Conflict = 6,
+}
+
+impl Error {
+    pub fn exit_status(&self) -> ExitStatus {
+        match self {
+            Self::Cluster(error) if error.is_conflict() => ExitStatus::Conflict,
+            Self::Cluster(
+                cluster::Error::NoContainer { .. }
+                | cluster::Error::SeveralContainers { .. }
+                | cluster::Error::SeveralRecords { .. },
+            )
+            | Self::PhaseFile(_)
+            | Self::Prometheus(_)
+            | Self::Unknown { .. }
+            | Self::NothingNamed { .. } => ExitStatus::Usage,
+            Self::Cluster(_) | Self::Start { .. } | Self::Unverified { .. } => ExitStatus::Error,
+        }
+    }
+
+    /// What to do about it, where there is something to say.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Cluster(error) => error.hint(),
+            Self::PhaseFile(error) => error.hint(),
+            Self::Prometheus(_) => Some("see `prometheus` in rollout.yaml, or --prometheus URL".to_owned()),
+            Self::Unknown { nearest: Some(nearest), .. } => Some(format!("did you mean `{nearest}`?")),
+            Self::Unknown { known, kind, .. } => Some(format!("declared {kind}s: {}", known.join(", "))),
+            Self::NothingNamed { hint, .. } => Some(hint.clone()),
+            Self::Start { .. } => None,
+            Self::Unverified { .. } => Some("cbctl status shows where things stand".to_owned()),
+        }
+    }
+}
+
+impl From<Outcome> for ExitStatus {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Proceed | Outcome::NothingToDo => Self::Success,
+            Outcome::RollBack => Self::RolledBack,
+            Outcome::Held => Self::Held,
+            Outcome::Error => Self::Error,
+            Outcome::Inconclusive => Self::Inconclusive,
+        }
+    }
+}
+
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        Self::from(status as u8)
+    }
+}

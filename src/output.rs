@@ -1,0 +1,146 @@
+//! Everything that is printed: the only code that writes to stdout and stderr.
+//!
+//! One report type a verb, with a view as text and a view as JSON. stdout carries the answer, stderr the talk. It
+//! decides nothing.
+
+pub mod change;
+pub mod check;
+pub mod condition;
+pub mod obstacle;
+pub mod status;
+pub mod table;
+pub mod trouble;
+pub mod words;
+
+use std::io::{IsTerminal, Write};
+
+use serde::Serialize;
+
+use crate::cli::Format;
+
+/// Version of the JSON answers; it grows when a field changes its meaning or goes away.
+pub const SCHEMA: u8 = 1;
+
+/// Where and how to print.
+pub struct Printer {
+    format: Format,
+    quiet: bool,
+    color: Color,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Color {
+    stdout: bool,
+    stderr: bool,
+}
+
+/// A report can be read by people and by programs.
+pub trait Report: Serialize {
+    /// The lines for people, without colour.
+    fn lines(&self) -> Vec<String>;
+}
+
+/// Words that begin a row, and the ANSI colour that supports them.
+const PAINTED: [(&str, u8); 16] = [
+    ("passed", 32),
+    ("quiet", 32),
+    ("signed", 32),
+    ("complete", 32),
+    ("done", 32),
+    ("off", 32),
+    ("waiting", 33),
+    ("inconclusive", 33),
+    ("held", 33),
+    ("warning", 33),
+    ("failed", 31),
+    ("firing", 31),
+    ("error", 31),
+    ("rollback", 31),
+    ("unverified", 31),
+    ("hint", 36),
+];
+
+impl Printer {
+    pub fn new(format: Format, quiet: bool, no_color: bool) -> Self {
+        // https://no-color.org: present and not empty.
+        let colorless = no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let color = Color {
+            stdout: !colorless && std::io::stdout().is_terminal(),
+            stderr: !colorless && std::io::stderr().is_terminal(),
+        };
+        Self { format, quiet, color }
+    }
+
+    /// Prints the answer.
+    pub fn answer(&self, report: &impl Report) {
+        match self.format {
+            Format::Table => self.raw(&report.lines().iter().map(|line| self.dress(line, self.color.stdout)).collect::<String>()),
+            Format::Json => {
+                let json = serde_json::to_string_pretty(report).unwrap_or_else(|error| error.to_string());
+                self.raw(&format!("{json}\n"));
+            }
+        }
+    }
+
+    /// Prints text that is an answer by itself, as it is.
+    #[expect(clippy::unused_self, reason = "printing takes a printer")]
+    pub fn raw(&self, text: &str) {
+        // A reader that has gone away is no failure of the command: what was done is done.
+        let _ = std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush());
+    }
+
+    /// Tells what is going on.
+    pub fn tell(&self, line: &str) {
+        if !self.quiet {
+            self.error_line(line);
+        }
+    }
+
+    /// Warns of something that did not stop the command.
+    pub fn warn(&self, error: &dyn std::error::Error) {
+        self.tell(&format!("warning: {error}"));
+        self.causes(error);
+    }
+
+    /// Prints an error with its causes, what it points at, and what to do about it.
+    pub fn error(&self, error: &crate::error::Error, snippet: Option<&str>) {
+        self.error_line(&format!("error: {error}"));
+        self.causes(error);
+        for line in snippet.iter().flat_map(|snippet| snippet.lines()) {
+            self.error_line(line);
+        }
+        if let Some(hint) = error.hint() {
+            self.error_line("");
+            self.error_line(&format!("hint: {hint}"));
+        }
+    }
+
+    fn causes(&self, error: &dyn std::error::Error) {
+        let (mut source, mut told) = (error.source(), error.to_string());
+        while let Some(cause) = source {
+            let text = cause.to_string();
+            // Some libraries repeat the cause in their own text.
+            if !told.contains(&text) {
+                self.error_line(&format!("  caused by: {text}"));
+            }
+            told = text;
+            source = cause.source();
+        }
+    }
+
+    fn error_line(&self, line: &str) {
+        let _ = std::io::stderr().write_all(self.dress(line, self.color.stderr).as_bytes());
+    }
+
+    /// One line as it is printed: cleaned, coloured by its first word, and ended.
+    #[expect(clippy::unused_self, reason = "printing takes a printer")]
+    fn dress(&self, line: &str, color: bool) -> String {
+        let clean: String = line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        let clean = clean.trim_end();
+        let first = clean.split([' ', ':']).next().unwrap_or_default();
+        match PAINTED.iter().find(|(word, _)| color && *word == first) {
+            Some((word, code)) => format!("\u{1b}[{code}m{word}\u{1b}[0m{}\n", &clean[word.len()..]),
+            None => format!("{clean}\n"),
+        }
+    }
+}

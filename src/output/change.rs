@@ -1,0 +1,151 @@
+//! The answers of what writes: promote, rollback and sign-off. Made from what was applied, never from what was planned.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::obstacle::{value_of, value_text};
+use super::words::{duration, plural, since};
+use super::{Report, SCHEMA, table};
+use crate::error::ExitStatus;
+use crate::rollout::name::FlagName;
+use crate::rollout::plan::{Change, Plan};
+use crate::rollout::position::Place;
+use crate::rollout::workload::{FlagValue, Spread};
+
+/// What became of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Result {
+    /// Every pod runs it.
+    Done,
+    /// The API server took it; nobody looked at the pods.
+    Sent,
+    /// The API server would take it.
+    DryRun,
+    NothingToDo,
+    /// It did not become healthy and was taken back.
+    RolledBack,
+    /// It is applied, and not every pod is known to run it.
+    Unverified,
+}
+
+/// What a command changed.
+#[derive(Debug, Clone, Serialize)]
+pub struct ChangeReport {
+    pub schema: u8,
+    pub kind: &'static str,
+    pub deployment: String,
+    pub namespace: String,
+    pub operation: Option<String>,
+    pub result: Result,
+    pub exit: u8,
+    /// Where the rollout stands afterwards.
+    pub place: Option<Place>,
+    pub changes: Vec<Applied>,
+    pub pods: Option<Spread>,
+    #[serde(skip)]
+    pub headline: String,
+    #[serde(skip)]
+    pub next: Option<String>,
+}
+
+/// A flag and its value after the change; the value before is known only where it was read.
+#[derive(Debug, Clone, Serialize)]
+pub struct Applied {
+    pub flag: FlagName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    pub after: String,
+}
+
+impl ChangeReport {
+    pub fn new(kind: &'static str, deployment: &str, namespace: &str, result: Result, headline: String) -> Self {
+        Self {
+            schema: SCHEMA,
+            kind,
+            deployment: deployment.to_owned(),
+            namespace: namespace.to_owned(),
+            operation: None,
+            result,
+            exit: result.exit_status() as u8,
+            place: None,
+            changes: Vec::new(),
+            pods: None,
+            headline,
+            next: None,
+        }
+    }
+}
+
+impl Result {
+    pub fn exit_status(self) -> ExitStatus {
+        match self {
+            Self::Done | Self::Sent | Self::DryRun | Self::NothingToDo => ExitStatus::Success,
+            Self::RolledBack => ExitStatus::RolledBack,
+            Self::Unverified => ExitStatus::Error,
+        }
+    }
+}
+
+impl Applied {
+    pub fn of(change: &Change) -> Self {
+        Self { flag: change.flag.clone(), before: Some(value_of(&change.before)), after: value_text(&change.after) }
+    }
+
+    pub fn unread(flag: &FlagName, value: &str) -> Self {
+        Self { flag: flag.clone(), before: None, after: value_text(&FlagValue::Literal(value.to_owned())) }
+    }
+}
+
+impl Report for ChangeReport {
+    fn lines(&self) -> Vec<String> {
+        let mut lines = changes(&self.deployment, &self.changes);
+        lines.push(self.headline.clone());
+        lines.extend(self.next.iter().map(|next| format!("next: {next}")));
+        lines
+    }
+}
+
+/// What a plan changes, for people.
+pub fn plan(deployment: &str, plan: &Plan) -> Vec<String> {
+    let applied: Vec<Applied> = plan.changes.iter().map(Applied::of).collect();
+    changes(deployment, &applied)
+}
+
+fn changes(deployment: &str, changes: &[Applied]) -> Vec<String> {
+    let rows = changes.iter().enumerate().map(|(index, change)| {
+        let object = if index == 0 { format!("  deployment/{deployment}") } else { String::new() };
+        let change_text = match &change.before {
+            Some(before) => format!("{before} -> {}", change.after),
+            None => change.after.clone(),
+        };
+        vec![object, change.flag.to_string(), change_text]
+    });
+    table::lines(&[], &[], rows)
+}
+
+/// One line of progress: how many pods run what.
+pub fn progress(spread: &Spread) -> String {
+    let mut parts = vec![format!("{} of {} the new values", spread.new, plural(spread.total() as u64, "pod")).replace("pods the", "pods run the").replace("pod the", "pod runs the")];
+    if spread.starting > 0 {
+        parts.push(format!("{} starting{}", spread.starting, waiting(spread)));
+    }
+    if spread.old > 0 {
+        parts.push(format!("{} still old", spread.old));
+    }
+    parts.join(", ")
+}
+
+/// Why pods wait, such as " (2 CrashLoopBackOff)".
+fn waiting(spread: &Spread) -> String {
+    let reasons: Vec<String> = spread.waiting.iter().map(|(reason, pods)| format!("{pods} {reason}")).collect();
+    if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) }
+}
+
+/// How long an operation took.
+pub fn took(from: Timestamp, to: Timestamp) -> String {
+    match to.duration_since(from).unsigned_abs() {
+        short if short.as_secs() < 120 => duration(short),
+        _ => since(from, to),
+    }
+}

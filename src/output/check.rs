@@ -1,0 +1,132 @@
+//! The answer of `check`: what a promotion would decide now, and on which evidence.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::condition::{ConditionReport, FIGURES, HEADERS};
+use super::obstacle::obstacle;
+use super::{Report, SCHEMA, table};
+use crate::error::ExitStatus;
+use crate::rollout::declaration::Rollout;
+use crate::rollout::decision::{Decision, Outcome};
+use crate::rollout::name::PhaseName;
+use crate::rollout::route::{Destination, Obstacle};
+
+#[derive(Debug, Clone, Serialize)]
+pub struct CheckReport {
+    schema: u8,
+    kind: &'static str,
+    rollout: String,
+    namespace: String,
+    phase: PhaseName,
+    at: Timestamp,
+    outcome: &'static str,
+    exit: u8,
+    obstacles: Vec<Obstacle>,
+    conditions: Vec<ConditionReport>,
+    /// The queries that were sent to Prometheus.
+    queries: Vec<String>,
+    #[serde(skip)]
+    summary: String,
+    #[serde(skip)]
+    next: Option<String>,
+}
+
+impl CheckReport {
+    pub fn of(rollout: &Rollout, namespace: &str, decision: &Decision, queries: Vec<String>, at: Timestamp) -> Self {
+        let outcome = decision.outcome();
+        let phase = rollout.phases[decision.route.phase()].name.clone();
+        let summary = summary(rollout, decision, outcome);
+        let next = match outcome {
+            Outcome::Proceed => Some(format!("cbctl promote {phase}")),
+            Outcome::RollBack => Some("cbctl rollback".to_owned()),
+            Outcome::Held | Outcome::Error | Outcome::Inconclusive | Outcome::NothingToDo => None,
+        };
+        Self {
+            schema: SCHEMA,
+            kind: "check",
+            rollout: rollout.header.name.clone(),
+            namespace: namespace.to_owned(),
+            phase,
+            at,
+            outcome: outcome.word(),
+            exit: ExitStatus::from(outcome) as u8,
+            obstacles: decision.route.obstacles.clone(),
+            conditions: conditions(decision),
+            queries,
+            summary,
+            next,
+        }
+    }
+
+    /// The conditions with their evidence, as the history keeps them.
+    pub fn evidence(&self) -> serde_json::Value {
+        serde_json::to_value(&self.conditions).unwrap_or_default()
+    }
+}
+
+impl Report for CheckReport {
+    fn lines(&self) -> Vec<String> {
+        let mut lines = vec![self.summary.clone()];
+        lines.extend(held_and_judged(&self.obstacles, &self.conditions));
+        lines.extend(self.next.iter().map(|next| format!("next: {next}")));
+        lines
+    }
+}
+
+impl Outcome {
+    /// The word that begins a summary, and the JSON's `outcome`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::RollBack => "rollback",
+            Self::Held => "held",
+            Self::Error => "error",
+            Self::Inconclusive => "inconclusive",
+            Self::Proceed => "passed",
+            Self::NothingToDo => "complete",
+        }
+    }
+}
+
+pub fn conditions(decision: &Decision) -> Vec<ConditionReport> {
+    decision.gates.iter().chain(&decision.triggers).map(ConditionReport::of).collect()
+}
+
+/// Obstacles first, then the table of conditions.
+pub fn held_and_judged(obstacles: &[Obstacle], conditions: &[ConditionReport]) -> Vec<String> {
+    let word = |blocking: &Obstacle| if blocking.passes_with_time() { "waiting" } else { "held" };
+    let mut lines: Vec<String> =
+        obstacles.iter().map(|blocking| format!("{:<9} {}", word(blocking), obstacle(blocking))).collect();
+    if !conditions.is_empty() {
+        lines.extend(table::lines(&HEADERS, &FIGURES, conditions.iter().map(ConditionReport::row)));
+    }
+    lines
+}
+
+/// Where the promotion leads, in words.
+pub fn destination(rollout: &Rollout, destination: Destination) -> String {
+    match destination {
+        Destination::Step { phase, step } => {
+            let declared = &rollout.phases[phase];
+            format!("{}, step {} of {}", declared.name, step + 1, declared.steps.len())
+        }
+        Destination::Adopt { phase } | Destination::Bake { phase } | Destination::Complete { phase } => {
+            rollout.phases[phase].name.to_string()
+        }
+    }
+}
+
+fn summary(rollout: &Rollout, decision: &Decision, outcome: Outcome) -> String {
+    let to = destination(rollout, decision.route.destination);
+    let word = outcome.word();
+    match (outcome, decision.route.destination) {
+        (Outcome::RollBack, _) => format!("{word}: a rollback trigger fires"),
+        (Outcome::Proceed, Destination::Adopt { .. }) => format!("{word}: {to} can be taken over as it runs"),
+        (Outcome::Proceed, _) => format!("{word}: {to} can be entered"),
+        (Outcome::NothingToDo, _) => format!("{word}: {to} is complete, nothing to do"),
+        (_, Destination::Step { .. }) => format!("{word}: {to} cannot be entered"),
+        (_, Destination::Adopt { .. }) => format!("{word}: {to} cannot be taken over"),
+        (_, Destination::Bake { .. }) => format!("{word}: {to} is not complete"),
+        (_, Destination::Complete { .. }) => format!("{word}: {to} is complete, but does not meet its gates"),
+    }
+}

@@ -1,0 +1,98 @@
+//! What holds a promotion up, in words, each with what lifts it.
+
+use super::words::{duration, percent};
+use crate::rollout::route::Obstacle;
+use crate::rollout::standing::{Drift, Unusable};
+use crate::rollout::workload::{FlagSource, FlagValue};
+
+pub fn obstacle(obstacle: &Obstacle) -> String {
+    match obstacle {
+        Obstacle::Skips { next } => format!("phases are entered one by one: next is {next} (cbctl promote {next})"),
+        Obstacle::FlagsOfNoPhase { differing } => {
+            format!("no position is recorded and the flags are those of no phase ({}): --adopt takes it over", drifts(differing))
+        }
+        Obstacle::Drift { flags } => {
+            format!("somebody else changed {}: --adopt accepts it, cbctl rollback takes the step back", drifts(flags))
+        }
+        Obstacle::PositionUnusable { detail } => format!("{}: --adopt starts anew from the live flags", unusable(detail)),
+        Obstacle::StepsLeft { phase, step, steps } => {
+            format!("{phase} is at step {step} of {steps}: cbctl promote {phase} first")
+        }
+        Obstacle::Baking { phase, step, steps, have, need } => {
+            let left = need.saturating_sub(*have);
+            format!(
+                "{phase}, step {step} of {steps} bakes: {} of {}, {} more",
+                duration(*have),
+                duration(*need),
+                duration(left)
+            )
+        }
+        Obstacle::PhaseIncomplete { phase } => format!("{phase} is not complete: cbctl promote {phase}"),
+        Obstacle::CompleteFor { phase, have, need } => {
+            let left = need.saturating_sub(*have);
+            format!("{phase} is complete for {} of {}, {} more", duration(*have), duration(*need), duration(left))
+        }
+        Obstacle::Unsigned { name } => format!("signed {name}: nobody yet: cbctl sign-off {name}"),
+        Obstacle::Exposure { phase, step, steps } => format!(
+            "{phase}, step {step} of {steps} exposes a part of the service; this version can only expose all of it \
+             (expose: full)"
+        ),
+        Obstacle::Unmanageable { flag, source } => {
+            format!("{flag} is {}: make it a plain value of the container first", source_of(source))
+        }
+        Obstacle::OwnedElsewhere { flag, manager } => {
+            format!("{flag} belongs to {manager}, which would put it back: take it out of what that tool applies")
+        }
+        Obstacle::RollingOut { updated, available, desired } => {
+            format!("the deployment is rolling out: {updated} of {desired} pods updated, {available} available")
+        }
+        Obstacle::RolloutFailed { detail } => format!("the deployment's rollout has failed: {detail}"),
+        Obstacle::Paused => "the deployment is paused: kubectl rollout resume".to_owned(),
+    }
+}
+
+pub fn unusable(unusable: &Unusable) -> String {
+    match unusable {
+        Unusable::Unreadable { detail } => format!("the recorded position cannot be read ({detail})"),
+        Unusable::UnknownPhase { phase } => format!("the recorded phase {phase} is not declared"),
+        Unusable::UnknownStep { phase, step, steps } => {
+            format!("the recorded step {step} of {phase} is not declared: it has {steps}")
+        }
+    }
+}
+
+pub fn drifts(drifts: &[Drift]) -> String {
+    let each = drifts.iter().map(|drift| format!("{}={}, not {}", drift.flag, value_of(&drift.found), drift.expected));
+    each.collect::<Vec<_>>().join("; ")
+}
+
+/// A flag's value as it is shown.
+pub fn value_of(source: &FlagSource) -> String {
+    match source {
+        FlagSource::Value(value) => value_text(value),
+        FlagSource::Twice | FlagSource::MaybeFrom(_) => format!("({})", source_of(source)),
+    }
+}
+
+pub fn value_text(value: &FlagValue) -> String {
+    match value {
+        FlagValue::Literal(value) => value.clone(),
+        FlagValue::Absent => "(not set)".to_owned(),
+        FlagValue::Reference(_) => "(a reference)".to_owned(),
+    }
+}
+
+fn source_of(source: &FlagSource) -> String {
+    match source {
+        FlagSource::Value(FlagValue::Reference(_)) => "a reference (valueFrom)".to_owned(),
+        FlagSource::Value(FlagValue::Absent) => "not set".to_owned(),
+        FlagSource::Value(FlagValue::Literal(value)) => value.clone(),
+        FlagSource::Twice => "set twice".to_owned(),
+        FlagSource::MaybeFrom(sources) => format!("perhaps set through envFrom by {}", sources.join(", ")),
+    }
+}
+
+/// Traffic in percent, as an exposure writes it.
+pub fn traffic(share_percent: f64) -> String {
+    percent(share_percent / 100.0)
+}

@@ -1,0 +1,221 @@
+//! The answer of `status`: where the rollout stands, and what holds up the next step.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::check::{conditions, destination, held_and_judged};
+use super::condition::ConditionReport;
+use super::obstacle::{drifts, traffic, unusable};
+use super::words::{duration, plural, since};
+use super::{Report, SCHEMA, table};
+use crate::rollout::declaration::{Exposure, Phase, Rollout};
+use crate::rollout::decision::{Decision, Outcome};
+use crate::rollout::name::{FlagName, PhaseName};
+use crate::rollout::position::Emergency;
+use crate::rollout::route::Obstacle;
+use crate::rollout::standing::{Drift, Standing, Unusable};
+use crate::rollout::workload::Workload;
+
+#[derive(Debug, Clone, Serialize)]
+pub struct StatusReport {
+    schema: u8,
+    kind: &'static str,
+    rollout: String,
+    deployment: String,
+    namespace: String,
+    context: Option<String>,
+    at: Timestamp,
+    pods: Pods,
+    phases: Vec<PhaseReport>,
+    emergency: Option<Emergency>,
+    drift: Vec<Drift>,
+    position_unusable: Option<Unusable>,
+    outcome: &'static str,
+    obstacles: Vec<Obstacle>,
+    conditions: Vec<ConditionReport>,
+    #[serde(skip)]
+    present: String,
+    #[serde(skip)]
+    next: String,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct Pods {
+    ready: usize,
+    total: usize,
+    restarts: i32,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct PhaseReport {
+    phase: PhaseName,
+    state: &'static str,
+    step: Option<usize>,
+    steps: usize,
+    since: Option<Timestamp>,
+    high_risk: bool,
+    #[serde(skip)]
+    row: Vec<String>,
+}
+
+impl StatusReport {
+    pub fn of(rollout: &Rollout, workload: &Workload, decision: &Decision, context: Option<&str>, at: Timestamp) -> Self {
+        let outcome = decision.outcome();
+        let standing = &decision.route.standing;
+        Self {
+            schema: SCHEMA,
+            kind: "status",
+            rollout: rollout.header.name.clone(),
+            deployment: workload.deployment.clone(),
+            namespace: workload.namespace.clone(),
+            context: context.map(str::to_owned),
+            at,
+            pods: Pods {
+                ready: workload.live_pods().filter(|pod| pod.ready).count(),
+                total: workload.live_pods().count(),
+                restarts: workload.live_pods().map(|pod| pod.restarts).sum(),
+            },
+            phases: phases(rollout, workload, standing, at),
+            emergency: workload.emergency.clone(),
+            drift: standing.drift.clone(),
+            position_unusable: standing.unusable.clone(),
+            outcome: outcome.word(),
+            obstacles: decision.route.obstacles.clone(),
+            conditions: conditions(decision),
+            present: present(rollout, standing, at),
+            next: next(rollout, decision, outcome),
+        }
+    }
+}
+
+impl Report for StatusReport {
+    fn lines(&self) -> Vec<String> {
+        let context = self.context.as_ref().map(|context| format!(" ({context})")).unwrap_or_default();
+        let Pods { ready, total, restarts } = self.pods;
+        let mut lines = vec![
+            format!(
+                "{} in {}{context}: {ready} of {} ready, {}",
+                self.deployment,
+                self.namespace,
+                plural(total as u64, "pod"),
+                plural(u64::try_from(restarts).unwrap_or_default(), "restart")
+            ),
+            String::new(),
+        ];
+        let headers = ["PHASE", "STATE", "SINCE", "EXPOSURE", "FLAGS"];
+        lines.extend(table::lines(&headers, &[2], self.phases.iter().map(|phase| phase.row.clone())));
+        lines.push(String::new());
+        if let Some(Emergency { at, reason, .. }) = &self.emergency {
+            let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            lines.push(format!("emergency rollback {} ago{reason}; the next promote accepts it", since(*at, self.at)));
+        }
+        lines.extend(self.position_unusable.iter().map(|reason| format!("warning: {}", unusable(reason))));
+        if !self.drift.is_empty() {
+            lines.push(format!("warning: changed by somebody else: {}", drifts(&self.drift)));
+        }
+        lines.push(self.present.clone());
+        lines.extend(held_and_judged(&self.obstacles, &self.conditions));
+        lines.push(String::new());
+        lines.push(self.next.clone());
+        lines
+    }
+}
+
+fn phases(rollout: &Rollout, workload: &Workload, standing: &Standing, now: Timestamp) -> Vec<PhaseReport> {
+    let completed = workload.position.as_ref().and_then(|position| position.as_ref().ok());
+    let describe = |(index, phase): (usize, &Phase)| {
+        let place = standing.place.as_ref();
+        let steps = phase.steps.len();
+        let (state, since_when, step) = match place {
+            Some(place) if place.phase == index => match place.complete_at(rollout).filter(|at| *at <= now) {
+                Some(_) => ("complete", Some(place.since), Some(place.step)),
+                None => ("baking", Some(place.since), Some(place.step)),
+            },
+            Some(place) if place.phase > index => {
+                let at = completed.and_then(|position| position.completed.get(&phase.name).copied());
+                ("complete", at, Some(steps - 1))
+            }
+            _ => ("not started", None, None),
+        };
+        let row = vec![
+            phase.name.to_string(),
+            match step {
+                Some(step) if state == "baking" => format!("baking, step {} of {steps}", step + 1),
+                _ => state.to_owned(),
+            },
+            since_when.map(|at| since(at, now)).unwrap_or_default(),
+            step.map(|step| exposure(phase.steps[step].exposure)).unwrap_or_default(),
+            flags(rollout, index),
+        ];
+        PhaseReport {
+            phase: phase.name.clone(),
+            state,
+            step: step.map(|step| step + 1),
+            steps,
+            since: since_when,
+            high_risk: phase.high_risk,
+            row,
+        }
+    };
+    rollout.phases.iter().enumerate().map(describe).collect()
+}
+
+/// The breaker flags that a phase switches on, and how many settings come with them.
+fn flags(rollout: &Rollout, index: usize) -> String {
+    let phase = &rollout.phases[index];
+    let breakers = &rollout.header.breakers;
+    let on: Vec<String> = breakers
+        .iter()
+        .filter(|breaker| phase.flags.get(&breaker.flag) == Some(&breaker.on))
+        .filter(|breaker| index == 0 || rollout.flags_through(index - 1).get(&breaker.flag) != Some(&breaker.on))
+        .map(|breaker| format!("{}={}", breaker.flag, breaker.on))
+        .collect();
+    let is_flag = |flag: &FlagName| breakers.iter().any(|breaker| breaker.flag == *flag);
+    let settings = phase.flags.keys().filter(|flag| !is_flag(*flag)).count() as u64;
+    let mut text = if on.is_empty() { "nothing on".to_owned() } else { on.join(" ") };
+    if settings > 0 {
+        text += &format!(" +{}", plural(settings, "setting"));
+    }
+    if phase.high_risk {
+        text += ", high risk";
+    }
+    text
+}
+
+pub fn exposure(exposure: Exposure) -> String {
+    match exposure {
+        Exposure::Full => "full".to_owned(),
+        Exposure::Pods(pods) => plural(u64::from(pods), "pod"),
+        Exposure::Traffic(percent) => format!("{} of traffic", traffic(percent)),
+    }
+}
+
+fn present(rollout: &Rollout, standing: &Standing, now: Timestamp) -> String {
+    let Some(place) = &standing.place else { return "not started".to_owned() };
+    let phase = &rollout.phases[place.phase];
+    let step = &phase.steps[place.step];
+    let baked = duration(now.duration_since(place.since).unsigned_abs().min(step.bake));
+    format!(
+        "{}, step {} of {}: {}; baked {baked} of {}",
+        phase.name,
+        place.step + 1,
+        phase.steps.len(),
+        exposure(step.exposure),
+        duration(step.bake)
+    )
+}
+
+fn next(rollout: &Rollout, decision: &Decision, outcome: Outcome) -> String {
+    let phase = &rollout.phases[decision.route.phase()].name;
+    match outcome {
+        Outcome::RollBack => "next: cbctl rollback (a trigger fires)".to_owned(),
+        Outcome::Proceed => format!("next: cbctl promote {phase}"),
+        Outcome::NothingToDo => "next: nothing, the last phase is complete".to_owned(),
+        Outcome::Held | Outcome::Error | Outcome::Inconclusive => {
+            let open = decision.gates.iter().chain(&decision.triggers).filter(|judged| judged.outcome() < Outcome::Proceed);
+            let open = open.count() + decision.route.obstacles.len();
+            let to = destination(rollout, decision.route.destination);
+            format!("next: cbctl promote {phase} (to {to}), once the {} above no longer stand against it", plural(open as u64, "line"))
+        }
+    }
+}
