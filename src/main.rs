@@ -1,1 +1,1 @@
-mod judge; mod rollout; fn main() {}
+mod judge; mod phase_file; mod rollout; fn main() {}
