@@ -1,0 +1,77 @@
+//! No text whatsoever makes the reader panic, and every refusal can be shown.
+
+use proptest::prelude::*;
+
+use super::{Error, PhaseFile, nearest, node, order, parse_header, parse_phase};
+
+const HEADER: &str = include_str!("../../phases/rollout.yaml");
+const PHASE: &str = include_str!("../../phases/20-cache.yaml");
+/// What mutations insert: the characters and words that mean something here.
+const PIECES: [&str; 24] = [
+    "\t", "\n", ": ", "- ", "{", "}", "[", "]", "\"", "'", "#", "&a ", "*a", "!!int ", "<", ">", "%", "$", "(", ")", "0", "over", "\u{1b}",
+    "ü",
+];
+
+fn read(header: &str, phase: &str) -> Result<(), Error> {
+    let header = parse_header("rollout.yaml", header)?;
+    let file = PhaseFile { number: 20, name: "cache".to_owned(), file_name: "20-cache.yaml".to_owned() };
+    let entry = parse_phase(&file, file.file_name.clone(), phase.to_owned(), &header)?;
+    order::in_order(vec![entry]).map(drop)
+}
+
+fn show(result: Result<(), Error>) {
+    if let Err(error) = result {
+        let shown = format!("{error}\n{}\n{}", error.snippet().unwrap_or_default(), error.hint().unwrap_or_default());
+        assert!(shown.chars().all(|c| c == '\n' || !c.is_control()), "{shown:?}");
+    }
+}
+
+/// `text` with a stretch replaced, at character boundaries.
+fn mutated(text: &str, at: usize, remove: usize, insert: &str) -> String {
+    let characters: Vec<char> = text.chars().collect();
+    let start = at % (characters.len() + 1);
+    let end = (start + remove).min(characters.len());
+    let kept = |part: &[char]| part.iter().collect::<String>();
+    kept(&characters[..start]) + insert + &kept(&characters[end..])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn any_text_is_read_or_refused(text in any::<String>()) {
+        show(read(&text, PHASE));
+        show(read(HEADER, &text));
+    }
+
+    #[test]
+    fn any_condition_is_read_or_refused(condition in "[p<>=()a-z0-9%. _ü]{0,30}", query in "[a-z0-9(){}\\[\\]=~$,:+*/ ]{0,40}") {
+        let header = parse_header("rollout.yaml", HEADER).unwrap();
+        for list in ["gates", "rollback"] {
+            let text = format!(
+                "apiVersion: cbctl.dev/v1\nkind: Phase\nname: cache\ntitle: t\nflags: {{}}\nsteps: [{{expose: full, bake: 0s}}]\n\
+                 {list}:\n  - '{condition}'\n  - {{name: q, query: '{query}', below: 1}}\n"
+            );
+            show(node::parse(&text).and_then(|document| super::phase::phase(&document, "cache", &header)).map(drop)
+                .map_err(|fault| fault.within("f", &text)));
+            show(super::promql::query(&query, super::error::Place::START).map_err(|fault| fault.within("f", &text)));
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_is_read_or_refused(
+        damage in prop::collection::vec((any::<usize>(), 0_usize..12, prop::sample::select(&PIECES[..])), 1..4),
+    ) {
+        let damaged = |text: &str| {
+            damage.iter().fold(text.to_owned(), |text, (at, remove, insert)| mutated(&text, *at, *remove, insert))
+        };
+        show(read(&damaged(HEADER), PHASE));
+        show(read(HEADER, &damaged(PHASE)));
+    }
+
+    #[test]
+    fn the_nearest_word_is_one_of_the_candidates(word in any::<String>(), candidates in prop::collection::vec("[a-z_]{0,12}", 0..6)) {
+        let found = nearest(&word, candidates.iter().map(String::as_str));
+        prop_assert!(found.is_none_or(|found| candidates.iter().any(|candidate| candidate == found)));
+    }
+}

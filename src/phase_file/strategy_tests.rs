@@ -1,0 +1,229 @@
+//! Every item of the rollout strategy is in `phases/`, word for word.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{load, load_header};
+use crate::judge::condition::{Comparison, Condition, Measure, Role};
+use crate::rollout::declaration::{Exposure, Gate, Phase, Requirement, Rollout};
+
+const HOUR: u64 = 3_600;
+const DAY: u64 = 24 * HOUR;
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn rollout(name: &str) -> Rollout {
+    load(&folder(name)).unwrap_or_else(|error| panic!("{error}\n{}", error.snippet().unwrap_or_default()))
+}
+
+fn texts<'a>(conditions: impl IntoIterator<Item = &'a Condition>) -> Vec<&'a str> {
+    conditions.into_iter().map(|condition| condition.text.as_str()).collect()
+}
+
+fn measured(phase: &Phase) -> impl Iterator<Item = &Condition> {
+    phase.gates.iter().filter_map(|gate| match gate {
+        Gate::Measured(condition) => Some(condition),
+        Gate::SignOff(_) => None,
+    })
+}
+
+fn signed(phase: &Phase) -> Vec<&str> {
+    let names = phase.gates.iter().filter_map(|gate| match gate {
+        Gate::Measured(_) => None,
+        Gate::SignOff(name) => Some(name.as_str()),
+    });
+    names.collect()
+}
+
+fn required(phase: &Phase) -> Vec<String> {
+    let words = phase.requires.iter().map(|requirement| match requirement {
+        Requirement::Phase { phase, complete_for } => format!("{phase} for {}d", complete_for.as_secs() / DAY),
+        Requirement::SignOff(name) => name.to_string(),
+    });
+    words.collect()
+}
+
+fn steps(phase: &Phase) -> Vec<(Exposure, u64)> {
+    phase.steps.iter().map(|step| (step.exposure, step.bake.as_secs() / HOUR)).collect()
+}
+
+#[test]
+fn every_checked_in_file_parses() {
+    for name in ["phases", "examples/quick"] {
+        let rollout = rollout(name);
+        let names: Vec<_> = rollout.phases.iter().map(|phase| phase.name.as_str()).collect();
+        assert_eq!(names, ["shadow", "cache", "http", "db"], "{name}");
+        assert_eq!(load_header(&folder(name)).unwrap(), rollout.header, "{name}");
+    }
+}
+
+#[test]
+fn the_service_is_declared() {
+    let header = rollout("phases").header;
+    assert_eq!((header.name.as_str(), header.deployment.as_str(), header.container.as_str()), ("updog", "updog", "updog"));
+    let flags: Vec<_> = header.breakers.iter().map(|breaker| breaker.flag.as_str()).collect();
+    assert_eq!(flags, ["CB_CACHE_ENABLED", "CB_HTTP_ENABLED", "CB_DB_ENABLED"]);
+    assert_eq!(
+        header.breaker("db").unwrap().never_for,
+        [
+            "write operations",
+            "critical read paths without fallbacks",
+            "authentication and authorization queries",
+            "financial calculations",
+        ]
+    );
+}
+
+#[test]
+fn flags_and_settings_have_the_values_of_the_strategy() {
+    let rollout = rollout("phases");
+    let expected = [
+        [("CB_CACHE_ENABLED", "false"), ("CB_HTTP_ENABLED", "false"), ("CB_DB_ENABLED", "false")],
+        [("CB_CACHE_ENABLED", "true"), ("CB_HTTP_ENABLED", "false"), ("CB_DB_ENABLED", "false")],
+        [("CB_CACHE_ENABLED", "true"), ("CB_HTTP_ENABLED", "true"), ("CB_DB_ENABLED", "false")],
+        [("CB_CACHE_ENABLED", "true"), ("CB_HTTP_ENABLED", "true"), ("CB_DB_ENABLED", "true")],
+    ];
+    let settings = [
+        vec![],
+        vec![
+            ("CB_CACHE_FAILURE_THRESHOLD", "10"),
+            ("CB_CACHE_RESET_TIMEOUT_MS", "60000"),
+            ("CB_CACHE_OP_TIMEOUT_MS", "3000"),
+        ],
+        vec![
+            ("CB_HTTP_FAILURE_THRESHOLD", "5"),
+            ("CB_HTTP_RESET_TIMEOUT_MS", "120000"),
+            ("CB_HTTP_OP_TIMEOUT_MS", "8000"),
+        ],
+        vec![
+            ("CB_DB_FAILURE_THRESHOLD", "8"),
+            ("CB_DB_RESET_TIMEOUT_MS", "300000"),
+            ("CB_DB_OP_TIMEOUT_MS", "15000"),
+        ],
+    ];
+    for ((phase, expected), settings) in rollout.phases.iter().zip(expected).zip(settings) {
+        let expected = expected.into_iter().chain(settings);
+        let expected = expected.map(|(flag, value)| (flag.parse().unwrap(), value.to_owned())).collect();
+        assert_eq!(phase.flags, expected, "{}", phase.name);
+    }
+}
+
+#[test]
+fn shadow_mode() {
+    let shadow = &rollout("phases").phases[0];
+    assert_eq!(steps(shadow), [(Exposure::Full, 14 * 24)], "week 1-2");
+    assert_eq!(
+        texts(measured(shadow)),
+        ["p95 < 400ms over 30m", "breaker-metrics-present >= 3 for 30m", "error_rate < 1% over 30m"]
+    );
+    assert_eq!(
+        signed(shadow),
+        [
+            "existing-functionality-unchanged",
+            "admin-endpoints-answer",
+            "readiness-endpoint-works",
+            "decision-logging-validated",
+            "load-test-baseline-recorded",
+        ]
+    );
+    assert!(shadow.requires.is_empty() && shadow.triggers.is_empty() && !shadow.high_risk);
+}
+
+#[test]
+fn cache_canary() {
+    let cache = &rollout("phases").phases[1];
+    assert_eq!(required(cache), ["shadow for 0d", "dashboards-reviewed", "shadow-validated"]);
+    assert_eq!(steps(cache), [(Exposure::Pods(1), 1), (Exposure::Traffic(10.0), 48), (Exposure::Full, 24)]);
+    assert_eq!(
+        texts(measured(cache)),
+        ["p95 < 400ms over 30m", "error_rate < 1% over 30m", "no-trips-cache < 2 over 48h"]
+    );
+    assert_eq!(signed(cache), ["memory-fallback-verified"]);
+    assert_eq!(
+        texts(&cache.triggers),
+        ["p95 > 500ms for 5m", "error_rate > 2% for 2m", "stuck_open(cache) for 10m", "memory-growth > 1.2 for 10m"]
+    );
+}
+
+#[test]
+fn http_canary() {
+    let phases = rollout("phases").phases;
+    let (cache, http) = (&phases[1], &phases[2]);
+    assert_eq!(
+        required(http),
+        ["cache for 7d", "no-performance-regressions", "team-comfortable-with-breakers", "cache-validated"]
+    );
+    assert_eq!(steps(http), steps(cache));
+    for gate in &cache.gates {
+        assert!(http.gates.contains(gate), "all phase 2 gates still met: {gate:?}");
+    }
+    for trigger in &cache.triggers {
+        assert!(http.triggers.contains(trigger), "{trigger:?}");
+    }
+    assert!(texts(&http.triggers).contains(&"stuck_open(http) for 10m"));
+    let expected = [
+        "partner-apis-enabled",
+        "market-data-feeds-enabled",
+        "analytics-services-enabled",
+        "stale-data-fallbacks-verified",
+        "partner-api-failures-handled",
+        "no-user-facing-errors-from-trips",
+    ];
+    assert_eq!(signed(http)[1..], expected, "the targets in order");
+}
+
+#[test]
+fn database_read_replicas() {
+    let db = &rollout("phases").phases[3];
+    assert!(db.high_risk);
+    assert_eq!(
+        required(db),
+        [
+            "cache for 14d",
+            "http for 14d",
+            "database-read-write-separation",
+            "caching-and-fallbacks-in-place",
+            "team-trained",
+            "never-for-classes-excluded",
+            "http-validated",
+        ]
+    );
+    for text in ["p95 < 400ms over 30m", "p99 < 1000ms over 30m", "error_rate < 0.5% over 24h", "uptime > 0.999 over 24h"] {
+        assert!(texts(measured(db)).contains(&text), "success metric {text}");
+    }
+    let targets = ["analytics-queries-enabled", "report-generation-enabled", "dashboard-data-enabled"];
+    assert!(signed(db).ends_with(&targets), "the targets in order");
+    assert!(texts(&db.triggers).contains(&"stuck_open(db) for 10m"));
+}
+
+#[test]
+fn conditions_mean_what_they_say() {
+    let rollout = rollout("phases");
+    let cache = &rollout.phases[1];
+    let gates: Vec<_> = measured(cache).collect();
+    let Measure::Latency { quantile, limit } = gates[0].measure else { panic!("{:?}", gates[0]) };
+    assert_eq!((quantile.get(), limit, gates[0].window), (0.95, Duration::from_millis(400), Duration::from_mins(30)));
+    assert_eq!((gates[0].role, gates[0].confidence), (Role::Gate, Condition::GATE_CONFIDENCE));
+    let Measure::ErrorRate { limit } = cache.triggers[1].measure else { panic!("{:?}", cache.triggers[1]) };
+    assert_eq!((limit.get(), cache.triggers[1].window), (0.02, Duration::from_mins(2)));
+    assert_eq!((cache.triggers[1].role, cache.triggers[1].confidence), (Role::Trigger, Condition::TRIGGER_CONFIDENCE));
+    let Measure::StuckOpen { breaker, encoding } = &cache.triggers[2].measure else { panic!("{:?}", cache.triggers[2]) };
+    assert_eq!((breaker.as_str(), encoding.closed, encoding.half_open, encoding.open), ("cache", 0.0, 1.0, 2.0));
+    let Measure::Query(query) = &gates[2].measure else { panic!("{:?}", gates[2]) };
+    assert_eq!((query.comparison, query.limit, query.throughout), (Comparison::Below, 2.0, false));
+    assert_eq!(gates[2].window, Duration::from_hours(48));
+    let Measure::Query(query) = &cache.triggers[3].measure else { panic!("{:?}", cache.triggers[3]) };
+    assert!(query.throughout, "for: every point of the stretch");
+}
+
+#[test]
+fn a_folder_without_a_rollout_says_so() {
+    let error = load(&folder("no-such-folder")).unwrap_err();
+    assert!(error.to_string().starts_with("cannot list the folder"), "{error}");
+    assert!(error.snippet().is_none() && error.hint().is_some());
+    let error = load_header(&folder("src")).unwrap_err();
+    assert!(error.to_string().ends_with("/src/rollout.yaml\""), "{error}");
+    assert!(std::error::Error::source(&error).is_some());
+}
