@@ -17,6 +17,9 @@ pub mod samples;
 pub mod share;
 pub mod verdict;
 
+#[cfg(test)]
+mod tests;
+
 use condition::{Condition, Measure};
 use samples::{Samples, Scope};
 use verdict::Judgement;

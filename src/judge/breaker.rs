@@ -3,6 +3,8 @@
 //! `min_over_time(state == open)` misses a breaker that is stuck, because its half-open probes interrupt it. The rule
 //! is therefore: never closed during the window, beginning open. It works on raw samples, one series a breaker.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::condition::{Condition, Encoding, Metric};
@@ -22,7 +24,7 @@ pub fn judge_stuck_open(
     check_encoding(states, encoding)?;
     let window = counts::window(condition.window, scope)?;
     let sampled = sampled_breakers(states, window, scope);
-    let quality = counts::quality(metric.label(), &sampled, window, scope)?;
+    let quality = counts::quality(metric.label(), &sampled, Duration::ZERO, window, scope)?;
     let stuck = states
         .iter()
         .filter(|series| is_stuck(series, encoding, window))

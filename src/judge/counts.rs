@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::condition::Metric;
+use super::evidence;
 use super::samples::{LivePod, Point, Samples, Scope, Series};
 use super::verdict::{Fault, Gap, Trouble};
-use super::condition::Metric;
 
 /// Least share of the expected samples that each live pod must have delivered.
 const COVERAGE: f64 = 0.9;
@@ -66,13 +67,18 @@ pub fn quality_of_times(
     };
     let sampled: Vec<(LivePod, Vec<Timestamp>)> =
         pods.into_iter().map(|pod| (pod.clone(), by_pod(&pod.name))).collect();
-    Ok(quality(metric.label(), &sampled, window, scope)?)
+    // What lies closer together than the grid cannot be told apart on it.
+    let grid: Vec<Vec<Timestamp>> =
+        times.iter().map(|series| series.points.iter().map(|point| point.at).collect()).collect();
+    let step = typical_gap(grid.iter().map(Vec::as_slice)).unwrap_or_default();
+    Ok(quality(metric.label(), &sampled, step, window, scope)?)
 }
 
-/// Presence, freshness, coverage and clocks of the sample times of each pod.
+/// Presence, freshness, coverage and clocks of the sample times of each pod, as seen at intervals of `step`.
 pub fn quality(
     metric: &str,
     sampled: &[(LivePod, Vec<Timestamp>)],
+    step: Duration,
     window: Window,
     scope: &Scope,
 ) -> Result<Quality, Gap> {
@@ -85,7 +91,8 @@ pub fn quality(
     if !missing.is_empty() {
         return Err(Gap::MissingPods { metric, pods: missing });
     }
-    let Some(interval) = scrape_interval(sampled.iter().map(|(_, times)| times.as_slice())) else {
+    let measured = typical_gap(sampled.iter().map(|(_, times)| times.as_slice()));
+    let Some(interval) = measured.map(|measured| measured.max(step)) else {
         return Err(Gap::TooFewSamples { metric });
     };
     check_clocks(scope, interval)?;
@@ -100,9 +107,9 @@ pub fn quality(
         }
         // A pod that started inside the window owes samples from its first scrape on, which may take some intervals.
         let owed_from = window.from.max((*first).min(after(pod.started, allowed)));
-        let owed = window.to.duration_since(owed_from).as_secs_f64() / interval.as_secs_f64();
-        // The edges of the window may cut off one sample.
-        let have = (times.iter().filter(|at| **at >= owed_from).count() + 1) as f64 / owed.max(1.0);
+        let owed = (window.to.duration_since(owed_from).as_secs_f64() / interval.as_secs_f64()).floor().max(1.0);
+        let delivered = times.iter().filter(|at| **at >= owed_from).count() as u64;
+        let have = (evidence::as_float(delivered) / owed).min(1.0);
         if have < COVERAGE {
             return Err(Gap::Coverage { metric, pod: pod.name.clone(), have, need: COVERAGE });
         }
@@ -176,8 +183,8 @@ fn sample_times<'a>(series: impl Iterator<Item = &'a Series>, window: Window) ->
     times.into_iter().collect()
 }
 
-/// The median distance between neighbouring samples; None below two samples.
-pub fn scrape_interval<'a>(times: impl Iterator<Item = &'a [Timestamp]>) -> Option<Duration> {
+/// The median distance between neighbouring times; None below two of them.
+fn typical_gap<'a>(times: impl Iterator<Item = &'a [Timestamp]>) -> Option<Duration> {
     let mut gaps: Vec<Duration> = times
         .flat_map(|times| times.windows(2))
         .map(|pair| pair[1].duration_since(pair[0]).unsigned_abs())

@@ -255,9 +255,11 @@ fn unmet_requirements<'a>(
             (!workload.sign_offs.contains_key(name)).then(|| Obstacle::Unsigned { name: name.clone() })
         }
         Requirement::Phase { phase, complete_for } => {
-            let Some(complete) = complete_since(rollout, workload, standing, phase).filter(|at| *at <= now) else {
+            let Some(complete) = complete_since(rollout, workload, standing, phase) else {
                 return Some(Obstacle::PhaseIncomplete { phase: phase.clone() });
             };
+            // A phase that still bakes is an obstacle of its own.
+            let complete = complete.min(now);
             let have = now.duration_since(complete).unsigned_abs();
             (have < *complete_for)
                 .then(|| Obstacle::CompleteFor { phase: phase.clone(), have, need: *complete_for })
