@@ -3,6 +3,9 @@
 //! Pure: phases, the recorded position, the observed workload and the judgements go in, decisions and plans come out.
 //! It does not know how any of them is read, judged, printed or applied.
 
+#[cfg(test)]
+mod tests;
+
 pub mod decision;
 pub mod declaration;
 pub mod name;

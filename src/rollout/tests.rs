@@ -1,0 +1,308 @@
+//! Routes and plans on made-up rollouts: a table of where a promotion leads, and what holds for every plan.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+use super::declaration::*;
+use super::name::{BreakerName, FlagName, PhaseName};
+use super::plan::{self, NothingToRollBack, Operation, Plan};
+use super::position::Emergency;
+use super::route::{Destination, Obstacle, Route};
+use super::standing::Standing;
+use super::workload::{FlagSource, FlagValue, Replicas, Workload};
+use crate::judge::condition::Encoding;
+
+const BAKE: u64 = 100;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn operation(second: i64) -> Operation {
+    Operation { id: format!("operation-{second}"), by: "alice".into(), at: at(second) }
+}
+
+fn flag(name: &str) -> FlagName {
+    name.parse().unwrap()
+}
+
+/// off → cache (two steps) → http, with a setting for each breaker.
+fn rollout() -> Rollout {
+    let breaker = |name: &str| Breaker {
+        name: name.parse().unwrap(),
+        flag: flag(&format!("CB_{}", name.to_uppercase())),
+        on: "true".into(),
+        off: "false".into(),
+        pattern: name.into(),
+        settings: vec![flag(&format!("SET_{}", name.to_uppercase()))],
+        never_for: vec![],
+    };
+    let phase = |name: &str, flags: &[(&str, &str)], steps: usize| Phase {
+        name: name.parse().unwrap(),
+        title: name.into(),
+        high_risk: false,
+        flags: flags.iter().map(|(name, value)| (flag(name), (*value).to_owned())).collect(),
+        requires: vec![],
+        steps: vec![Step { exposure: Exposure::Full, bake: Duration::from_secs(BAKE) }; steps],
+        gates: vec![],
+        triggers: vec![],
+    };
+    Rollout {
+        header: Header {
+            name: "updog".into(),
+            deployment: "web".into(),
+            container: Some("app".into()),
+            namespace: None,
+            prometheus: PrometheusSource {
+                url: None,
+                ca_file: None,
+                token_file: None,
+                selector: BTreeMap::new(),
+                allowed_warnings: vec![],
+            },
+            indicators: Indicators::default(),
+            breaker_metrics: Some(BreakerMetrics {
+                state_gauge: "state".into(),
+                encoding: Encoding { closed: 0.0, half_open: 1.0, open: 2.0 },
+                label: "breaker".into(),
+            }),
+            breakers: vec![breaker("cache"), breaker("http")],
+        },
+        phases: vec![
+            phase("shadow", &[("CB_CACHE", "false"), ("CB_HTTP", "false")], 1),
+            phase("cache", &[("CB_CACHE", "true"), ("SET_CACHE", "10")], 2),
+            phase("http", &[("CB_HTTP", "true"), ("SET_HTTP", "5")], 1),
+        ],
+    }
+}
+
+fn workload(flags: &[(&str, FlagSource)]) -> Workload {
+    let all = ["CB_CACHE", "CB_HTTP", "SET_CACHE", "SET_HTTP"];
+    let absent = FlagSource::Value(FlagValue::Absent);
+    let mut found: BTreeMap<FlagName, FlagSource> = all.iter().map(|name| (flag(name), absent.clone())).collect();
+    found.extend(flags.iter().map(|(name, source)| (flag(name), source.clone())));
+    Workload {
+        namespace: "shop".into(),
+        deployment: "web".into(),
+        container: "app".into(),
+        resource_version: "1".into(),
+        flags: found,
+        owned_elsewhere: BTreeMap::new(),
+        position: None,
+        emergency: None,
+        sign_offs: BTreeMap::new(),
+        replicas: Replicas { desired: 3, updated: 3, available: 3, total: 3, ..Replicas::default() },
+        paused: false,
+        pods: vec![],
+    }
+}
+
+fn literal(value: &str) -> FlagSource {
+    FlagSource::Value(FlagValue::Literal(value.into()))
+}
+
+fn all_off() -> Workload {
+    workload(&[("CB_CACHE", literal("false")), ("CB_HTTP", literal("false"))])
+}
+
+/// What the API server makes of a plan.
+fn apply(workload: &Workload, plan: &Plan) -> Workload {
+    let mut after = workload.clone();
+    for change in &plan.changes {
+        after.flags.insert(change.flag.clone(), FlagSource::Value(change.after.clone()));
+    }
+    after.position = plan.position.clone().map(Ok);
+    if plan.accepts_emergency {
+        after.emergency = None;
+    }
+    after
+}
+
+/// What an emergency rollback makes of it.
+fn switch_off(workload: &Workload, second: i64) -> Workload {
+    let mut after = workload.clone();
+    for (flag, value) in rollout().header.breakers_off() {
+        after.flags.insert(flag, literal(&value));
+    }
+    after.emergency = Some(Emergency { at: at(second), operation: "emergency".into(), reason: None });
+    after
+}
+
+/// One step on, whether gates would allow it or not.
+fn promote(workload: &Workload, second: i64) -> Workload {
+    let route = Route::find(&rollout(), workload, None, true, at(second));
+    match plan::promotion(&rollout(), workload, &route, &operation(second)) {
+        Some(plan) => apply(workload, &plan),
+        None => workload.clone(),
+    }
+}
+
+fn route(workload: &Workload, target: &str, second: i64) -> Route {
+    let target = rollout().index_of(&target.parse::<PhaseName>().unwrap());
+    Route::find(&rollout(), workload, target, false, at(second))
+}
+
+#[test]
+fn a_promotion_leads_one_step_on() {
+    let fresh = all_off();
+    assert_eq!(route(&fresh, "shadow", 0).destination, Destination::Adopt { phase: 0 });
+    assert!(matches!(route(&fresh, "cache", 0).obstacles[0], Obstacle::Skips { .. }));
+
+    let shadow = promote(&fresh, 0);
+    assert!(matches!(route(&shadow, "shadow", 50).destination, Destination::Bake { phase: 0 }));
+    assert!(matches!(route(&shadow, "cache", 50).obstacles[..], [Obstacle::Baking { .. }]));
+    assert_eq!(route(&shadow, "shadow", 100).destination, Destination::Complete { phase: 0 });
+    let entering = route(&shadow, "cache", 100);
+    assert_eq!((entering.destination, entering.obstacles.len()), (Destination::Step { phase: 1, step: 0 }, 0));
+    assert_eq!(entering.gates_of, Some(0), "the gates of the phase before");
+    assert!(matches!(route(&shadow, "http", 100).obstacles[..], [Obstacle::Skips { .. }]));
+
+    let cache = promote(&shadow, 100);
+    let inside = route(&cache, "cache", 200);
+    assert_eq!((inside.destination, inside.gates_of), (Destination::Step { phase: 1, step: 1 }, Some(1)));
+    assert!(matches!(route(&cache, "http", 200).obstacles[..], [Obstacle::StepsLeft { .. }]));
+    assert_eq!(route(&cache, "shadow", 200).destination, Destination::Complete { phase: 0 });
+
+    let http = promote(&promote(&cache, 200), 300);
+    assert_eq!(route(&http, "http", 400).destination, Destination::Complete { phase: 2 });
+    assert!(http.has(&rollout().flags_through(2)));
+}
+
+#[test]
+fn flags_of_no_phase_are_taken_over_only_on_demand() {
+    let strange = workload(&[("CB_CACHE", literal("maybe"))]);
+    assert!(matches!(route(&strange, "shadow", 0).obstacles[..], [Obstacle::FlagsOfNoPhase { .. }]));
+    let adopted = promote(&strange, 0);
+    assert!(adopted.has(&rollout().flags_through(0)));
+}
+
+#[test]
+fn what_cannot_be_restored_or_would_come_back_holds() {
+    let reference = FlagSource::Value(FlagValue::Reference("{}".into()));
+    for source in [reference, FlagSource::Twice, FlagSource::MaybeFrom(vec!["configmap/flags".into()])] {
+        let shadow = promote(&all_off(), 0);
+        let mut spoiled = shadow.clone();
+        spoiled.flags.insert(flag("SET_CACHE"), source);
+        let obstacles = route(&spoiled, "cache", 100).obstacles;
+        assert!(matches!(obstacles[..], [Obstacle::Unmanageable { .. }]), "{obstacles:?}");
+        let mut owned = shadow;
+        owned.owned_elsewhere.insert(flag("CB_CACHE"), "argocd-controller".into());
+        assert!(matches!(route(&owned, "cache", 100).obstacles[..], [Obstacle::OwnedElsewhere { .. }]));
+    }
+}
+
+#[test]
+fn drift_holds_until_it_is_accepted() {
+    let mut drifted = promote(&all_off(), 0);
+    drifted.flags.insert(flag("CB_HTTP"), literal("true"));
+    assert!(matches!(route(&drifted, "cache", 100).obstacles[..], [Obstacle::Drift { .. }]));
+    let accepted = promote(&drifted, 100);
+    assert!(accepted.has(&rollout().flags_through(1)), "brought to the phase's flags");
+    let back = plan::step_back(&accepted, &operation(200)).unwrap();
+    assert_eq!(apply(&accepted, &back).flags, drifted.flags, "and restored exactly");
+}
+
+#[test]
+fn after_an_emergency_the_rollout_stands_where_everything_is_off() {
+    let cache = promote(&promote(&all_off(), 0), 100);
+    let off = switch_off(&cache, 150);
+    let standing = Standing::of(&rollout(), &off);
+    assert_eq!(standing.place.as_ref().map(|place| place.phase), Some(0));
+    assert!(standing.drift.is_empty() && standing.emergency);
+    let again = route(&off, "cache", 160);
+    assert_eq!((again.destination, again.obstacles.len()), (Destination::Step { phase: 1, step: 0 }, 0));
+    let on = promote(&off, 160);
+    assert!(on.emergency.is_none() && on.has(&rollout().flags_through(1)));
+    assert_eq!(plan::step_back(&off, &operation(170)), Err(NothingToRollBack::EmergencyInForce));
+}
+
+#[test]
+fn one_breaker_off_leads_back_to_the_last_phase_without_it() {
+    let http = promote(&promote(&promote(&promote(&all_off(), 0), 100), 200), 300);
+    let breakers: Vec<BreakerName> = vec!["http".parse().unwrap()];
+    let plan = plan::breakers_off(&rollout(), &http, &breakers, &operation(350)).unwrap();
+    let after = apply(&http, &plan);
+    let standing = Standing::of(&rollout(), &after);
+    assert_eq!(standing.place.as_ref().map(|place| (place.phase, place.step)), Some((1, 1)));
+    assert!(standing.drift.is_empty());
+    assert_eq!(after.flags[&flag("CB_CACHE")], literal("true"));
+    assert_eq!(plan::breakers_off(&rollout(), &after, &breakers, &operation(360)), Err(NothingToRollBack::AlreadyOff));
+    assert_eq!(plan::step_back(&after, &operation(370)), Err(NothingToRollBack::NoEarlierStep), "never back on");
+}
+
+#[test]
+fn the_last_phase_without_a_breaker() {
+    let off = |name: &str| Flags::from([(flag(name), "false".to_owned())]);
+    assert_eq!(rollout().last_phase_without(&off("CB_CACHE")), Some(0));
+    assert_eq!(rollout().last_phase_without(&off("CB_HTTP")), Some(1));
+    assert_eq!(rollout().last_phase_without(&rollout().header.breakers_off()), Some(0));
+}
+
+fn any_source() -> impl Strategy<Value = FlagSource> {
+    prop_oneof![
+        Just(FlagSource::Value(FlagValue::Absent)),
+        "(true|false|10|x)".prop_map(|value| literal(&value)),
+    ]
+}
+
+prop_compose! {
+    /// A Deployment as somebody left it, some steps into the rollout.
+    fn any_workload()(sources in proptest::collection::vec(any_source(), 4), steps in 0..5_i64) -> Workload {
+        let names = ["CB_CACHE", "CB_HTTP", "SET_CACHE", "SET_HTTP"];
+        let flags: Vec<_> = names.into_iter().zip(sources).collect();
+        (0..steps).fold(workload(&flags), |workload, step| promote(&workload, step * 1_000))
+    }
+}
+
+proptest! {
+    #[test]
+    fn planning_again_after_applying_changes_no_flag(before in any_workload()) {
+        let route = Route::find(&rollout(), &before, None, true, at(10_000));
+        let Some(plan) = plan::promotion(&rollout(), &before, &route, &operation(10_000)) else { return Ok(()) };
+        let after = apply(&before, &plan);
+        let again = plan::promotion(&rollout(), &after, &route, &operation(10_001)).unwrap();
+        prop_assert!(again.changes.is_empty(), "{:?}", again.changes);
+    }
+
+    #[test]
+    fn stepping_back_restores_every_flag_and_the_place(before in any_workload()) {
+        let after = promote(&before, 10_000);
+        if after == before {
+            return Ok(()); // The last phase was complete.
+        }
+        match plan::step_back(&after, &operation(10_001)) {
+            Ok(back) => {
+                let restored = apply(&after, &back);
+                prop_assert_eq!(&restored.flags, &before.flags);
+                prop_assert_eq!(Standing::of(&rollout(), &restored).place, Standing::of(&rollout(), &before).place);
+                prop_assert_eq!(plan::step_back(&restored, &operation(10_002)), Err(NothingToRollBack::NoEarlierStep));
+            }
+            Err(_) => prop_assert_eq!(&after.flags, &before.flags, "there was nothing to take back"),
+        }
+    }
+
+    #[test]
+    fn a_plan_touches_declared_flags_only(before in any_workload()) {
+        let rollout = rollout();
+        let declared: Vec<&FlagName> = rollout.header.declared_flags().collect();
+        let route = Route::find(&rollout, &before, None, true, at(10_000));
+        let promotion = plan::promotion(&rollout, &before, &route, &operation(10_000));
+        let back = plan::step_back(&before, &operation(10_000)).ok();
+        for plan in promotion.into_iter().chain(back) {
+            prop_assert!(plan.changes.iter().all(|change| declared.contains(&&change.flag)));
+        }
+    }
+
+    #[test]
+    fn a_promotion_never_leads_further_than_one_phase(before in any_workload(), target in 0..3_usize) {
+        let present = Standing::of(&rollout(), &before).place.map(|place| place.phase);
+        let route = Route::find(&rollout(), &before, Some(target), false, at(10_000));
+        if let (Some(present), Destination::Step { phase, .. }) = (present, route.destination) {
+            let skips = route.obstacles.iter().any(|obstacle| matches!(obstacle, Obstacle::Skips { .. }));
+            prop_assert!(phase <= present + 1 || skips);
+        }
+    }
+}
