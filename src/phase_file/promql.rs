@@ -103,6 +103,7 @@ mod tests {
             assert!(query(bad, PLACE).is_err(), "{bad}");
         }
         assert!(query(&"(".repeat(1_000_000), PLACE).is_err());
+        assert!(query(&("-".repeat(4_000) + "x"), PLACE).is_ok());
         assert!(query(&("(".repeat(2_000) + "x" + &")".repeat(2_000)), PLACE).is_ok());
     }
 

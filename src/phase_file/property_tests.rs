@@ -36,8 +36,6 @@ fn mutated(text: &str, at: usize, remove: usize, insert: &str) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
-
     #[test]
     fn any_text_is_read_or_refused(text in any::<String>()) {
         show(read(&text, PHASE));
