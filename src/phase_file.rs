@@ -14,11 +14,21 @@ mod node;
 mod order;
 mod phase;
 mod promql;
-mod rollout_file;
 #[cfg(test)]
 mod property_tests;
 #[cfg(test)]
+mod reading_tests;
+#[cfg(test)]
+mod refusal_condition_tests;
+#[cfg(test)]
+mod refusal_mapping_tests;
+#[cfg(test)]
+mod refusal_phase_tests;
+#[cfg(test)]
+mod refusal_rollout_tests;
+#[cfg(test)]
 mod refusal_tests;
+mod rollout_file;
 #[cfg(test)]
 mod strategy_tests;
 mod unit;
@@ -27,8 +37,8 @@ use std::fs;
 use std::path::Path;
 
 pub use self::error::Error;
-pub use self::nearest::nearest;
 use self::error::clean;
+pub use self::nearest::nearest;
 use self::order::Entry;
 use crate::rollout::declaration::{Header, Rollout};
 use crate::rollout::name::PhaseName;

@@ -35,7 +35,10 @@ pub fn breakers(node: &Node) -> Result<Breakers, Fault> {
             declared.breakers.iter().find(owner).map(|owner| (flag.clone(), owner.name.clone()))
         };
         if let Some((flag, owner)) = flags.find_map(taken) {
-            return Err(Fault::new(key.place, format!("`{flag}` of breaker `{}` belongs to `{owner}` already", breaker.name)));
+            return Err(Fault::new(
+                key.place,
+                format!("`{flag}` of breaker `{}` belongs to `{owner}` already", breaker.name),
+            ));
         }
         declared.breakers.push(breaker);
     }
@@ -77,7 +80,8 @@ fn metrics(node: &Node) -> Result<BreakerMetrics, Fault> {
 fn breaker(key: &Key, node: &Node) -> Result<Breaker, Fault> {
     const KNOWN: [&str; 6] = ["flag", "on", "off", "match", "settings", "never_for"];
     let what = "the name of a breaker";
-    let own_name = key.text.parse::<BreakerName>().map_err(|_| not_a_name::<BreakerName>(key.place, what, &key.text))?;
+    let own_name =
+        key.text.parse::<BreakerName>().map_err(|_| not_a_name::<BreakerName>(key.place, what, &key.text))?;
     let fields = Fields::open(node, "a breaker", &KNOWN)?;
     let value = |field: &str, default: &str| {
         fields.get(field).map_or(Ok(default), |node| quoted(node, field)).map(str::to_owned)
@@ -91,7 +95,8 @@ fn breaker(key: &Key, node: &Node) -> Result<Breaker, Fault> {
     let pattern = text(matching, "match")?;
     promql::pattern(pattern, matching.place)?;
     let flag: FlagName = name(fields.require("flag")?, "a flag")?;
-    let settings: Vec<FlagName> = fields.get("settings").map_or(Ok(vec![]), |node| names(node, "a setting"))?;
+    let settings: Vec<FlagName> =
+        fields.get("settings").map_or(Ok(vec![]), |node| names(node, "settings", "a setting"))?;
     if settings.contains(&flag) {
         return Err(Fault::new(key.place, format!("`{flag}` is the flag and a setting")));
     }

@@ -71,7 +71,9 @@ pub fn from_text(node: &Node, scalar: &Scalar, role: Role, header: &Header) -> R
             indicator::stuck_open(breaker.text, line.place(&breaker), header)?
         }
         (Indicator::StuckOpen, None) => {
-            return Err(Fault::new(line.place(&name), "`stuck_open` of which breaker?").label("write stuck_open(BREAKER)"));
+            return Err(
+                Fault::new(line.place(&name), "`stuck_open` of which breaker?").label("write stuck_open(BREAKER)")
+            );
         }
         (Indicator::ErrorRate | Indicator::Latency(_), Some(breaker)) => {
             let message = format!("`{}` is not measured by breaker", name.text);
@@ -121,8 +123,11 @@ impl<'a> Line<'a> {
 
     fn take(&mut self, expected: &str) -> Result<Token<'a>, Fault> {
         let Some(token) = self.tokens.get(self.next).cloned() else {
-            return Err(Fault::new(self.node.part(self.end..self.end), format!("the condition ends before {expected}"))
-                .label(format!("{expected} is missing")));
+            return Err(Fault::new(
+                self.node.part(self.end..self.end),
+                format!("the condition ends before {expected}"),
+            )
+            .label(format!("{expected} is missing")));
         };
         self.next += 1;
         Ok(token)
@@ -178,7 +183,9 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
 
 /// `stuck_open(cache)` into its two parts.
 fn split_breaker<'a>(line: &Line<'_>, token: &Token<'a>) -> Result<(Token<'a>, Option<Token<'a>>), Fault> {
-    let Some((name, rest)) = token.text.split_once('(') else { return Ok((token.clone(), None)) };
+    let Some((name, rest)) = token.text.split_once('(') else {
+        return Ok((token.clone(), None));
+    };
     let Some(breaker) = rest.strip_suffix(')') else {
         return Err(Fault::new(line.place(token), format!("`{}` has no closing parenthesis", excerpt(token.text)))
             .label("write stuck_open(BREAKER)"));

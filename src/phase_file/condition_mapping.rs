@@ -16,8 +16,7 @@ use crate::rollout::name::BreakerName;
 
 const INDICATOR_FIELDS: [&str; 8] =
     ["indicator", "breaker", "below", "above", "over", "for", "confidence", "min_requests"];
-const QUERY_FIELDS: [&str; 9] =
-    ["name", "query", "below", "at_most", "above", "at_least", "equals", "for", "over"];
+const QUERY_FIELDS: [&str; 9] = ["name", "query", "below", "at_most", "above", "at_least", "equals", "for", "over"];
 
 /// `{indicator: p95, below: 400ms, over: 30m, confidence: 0.95, min_requests: 500}`
 pub fn from_indicator(node: &Node, role: Role, header: &Header) -> Result<Condition, Fault> {
@@ -108,7 +107,8 @@ fn confidence(node: &Node) -> Result<f64, Fault> {
     if confidence > 0.0 && confidence < 1.0 {
         return Ok(confidence);
     }
-    Err(Fault::new(node.place, format!("a confidence of `{}`", excerpt(written))).label("between 0 and 1, such as 0.95"))
+    Err(Fault::new(node.place, format!("a confidence of `{}`", excerpt(written)))
+        .label("between 0 and 1, such as 0.95"))
 }
 
 fn min_requests(node: &Node) -> Result<u64, Fault> {

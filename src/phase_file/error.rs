@@ -41,7 +41,9 @@ impl Error {
     pub fn snippet(&self) -> Option<String> {
         match self {
             Self::Parse(invalid) => Some(invalid.snippet()),
-            Self::ListFolder { .. } | Self::ReadFile { .. } | Self::FindPhases { .. } | Self::NamePhaseFile { .. } => None,
+            Self::ListFolder { .. } | Self::ReadFile { .. } | Self::FindPhases { .. } | Self::NamePhaseFile { .. } => {
+                None
+            }
         }
     }
 
@@ -54,9 +56,9 @@ impl Error {
                 (source.kind() == io::ErrorKind::NotFound).then(|| FILES.to_owned())
             }
             Self::FindPhases { .. } => Some(FILES.to_owned()),
-            Self::NamePhaseFile { .. } => {
-                Some("a phase file is called NN-NAME.yaml, such as 20-cache.yaml; the number gives the order".to_owned())
-            }
+            Self::NamePhaseFile { .. } => Some(
+                "a phase file is called NN-NAME.yaml, such as 20-cache.yaml; the number gives the order".to_owned(),
+            ),
         }
     }
 }
@@ -108,7 +110,8 @@ impl Fault {
 
     /// The error of the file called `file`, which holds `text`.
     pub fn within(self, file: &str, text: &str) -> Error {
-        let line = text.replace("\r\n", "\n").split(['\n', '\r']).nth(self.place.line - 1).unwrap_or_default().to_owned();
+        let line =
+            text.replace("\r\n", "\n").split(['\n', '\r']).nth(self.place.line - 1).unwrap_or_default().to_owned();
         Error::Parse(Box::new(Invalid { file: file.to_owned(), line, fault: self }))
     }
 }
@@ -172,7 +175,9 @@ mod tests {
     fn an_error_looks_like_the_sketch() {
         let text = "\n".repeat(13) + "  - p59 < 400ms over 30m\n";
         let place = Place { line: 14, column: 5, width: 3 };
-        let error = Fault::new(place, "unknown indicator `p59`").did_you_mean(Some("p95")).within("phases/20-cache.yaml", &text);
+        let error = Fault::new(place, "unknown indicator `p59`")
+            .did_you_mean(Some("p95"))
+            .within("phases/20-cache.yaml", &text);
         assert_eq!(error.to_string(), "phases/20-cache.yaml:14:5: unknown indicator `p59`");
         let expected = "   |\n14 |   - p59 < 400ms over 30m\n   |     ^^^ did you mean `p95`?";
         assert_eq!(error.snippet().as_deref(), Some(expected));

@@ -39,15 +39,16 @@ impl<'a> Fields<'a> {
 
     /// The one field of `names` that is given; none of them, or two, is a fault.
     pub fn one_of(&self, names: &[&'static str]) -> Result<(&'static str, &'a Node), Fault> {
-        self.at_most_one_of(names)?.ok_or_else(|| {
-            Fault::new(self.place, format!("{} has none of `{}`", self.what, names.join("`, `")))
-        })
+        self.at_most_one_of(names)?
+            .ok_or_else(|| Fault::new(self.place, format!("{} has none of `{}`", self.what, names.join("`, `"))))
     }
 
     /// The field of `names` that is given, if any; two are a fault.
     pub fn at_most_one_of(&self, names: &[&'static str]) -> Result<Option<(&'static str, &'a Node)>, Fault> {
         let mut given = names.iter().filter_map(|name| Some((*name, self.entry(name)?)));
-        let Some((first, (_, node))) = given.next() else { return Ok(None) };
+        let Some((first, (_, node))) = given.next() else {
+            return Ok(None);
+        };
         match given.next() {
             None => Ok(Some((first, node))),
             Some((second, (key, _))) => {
@@ -107,12 +108,11 @@ pub fn quoted<'a>(node: &'a Node, what: &str) -> Result<&'a str, Fault> {
     let scalar = scalar(node, what)?;
     match scalar.style {
         Style::Quoted => Ok(&scalar.text),
-        Style::Word | Style::Boolean | Style::Number | Style::Null => Err(Fault::new(
-            node.place,
-            format!("{what} is not a quoted string"),
-        )
-        .label(format!("quote it: \"{}\"", excerpt(&scalar.text)))
-        .hint("an environment variable holds text; without quotes YAML makes a boolean or a number of it")),
+        Style::Word | Style::Boolean | Style::Number | Style::Null => {
+            Err(Fault::new(node.place, format!("{what} is not a quoted string"))
+                .label(format!("quote it: \"{}\"", excerpt(&scalar.text)))
+                .hint("an environment variable holds text; without quotes YAML makes a boolean or a number of it"))
+        }
     }
 }
 
@@ -129,12 +129,12 @@ pub fn not_a_name<T: FromStr<Err = String>>(place: Place, what: &str, text: &str
 }
 
 /// A list of names, none of them twice.
-pub fn names<T: FromStr<Err = String> + PartialEq>(node: &Node, what: &str) -> Result<Vec<T>, Fault> {
+pub fn names<T: FromStr<Err = String> + PartialEq>(node: &Node, field: &str, what: &str) -> Result<Vec<T>, Fault> {
     let mut names = Vec::new();
-    for entry in list(node, what)? {
+    for entry in list(node, field)? {
         let name = name(entry, what)?;
         if names.contains(&name) {
-            return Err(Fault::new(entry.place, format!("{what}: {} is given twice", entry.described())));
+            return Err(Fault::new(entry.place, format!("{} is given twice in {field}", entry.described())));
         }
         names.push(name);
     }
@@ -142,5 +142,8 @@ pub fn names<T: FromStr<Err = String> + PartialEq>(node: &Node, what: &str) -> R
 }
 
 fn expected(node: &Node, what: &str, expected: &str) -> Fault {
+    if let Value::Scalar(Scalar { style: Style::Null, .. }) = &node.value {
+        return Fault::new(node.place, format!("{what}: nothing is given")).label(format!("expected {expected}"));
+    }
     Fault::new(node.place, format!("{what} is {expected}, not {}", node.described()))
 }

@@ -55,7 +55,8 @@ pub fn indicator(word: &str, place: Place, header: &Header) -> Result<Indicator,
     match missing {
         None => Ok(indicator),
         Some(missing) => {
-            Err(Fault::new(place, format!("`{word}` is not declared")).label(format!("needs `{missing}` in rollout.yaml")))
+            Err(Fault::new(place, format!("`{word}` is not declared"))
+                .label(format!("needs `{missing}` in rollout.yaml")))
         }
     }
 }

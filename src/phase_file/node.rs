@@ -146,7 +146,7 @@ fn node(raw: Spanned<Raw>, text: &str) -> Node {
     };
     match raw.value {
         Raw::Text(content) => {
-            let quoted = written.starts_with(['"', '\'', '|', '>']);
+            let quoted = written.starts_with(['"', '\'']);
             scalar(Some(content), if quoted { Style::Quoted } else { Style::Word })
         }
         Raw::Boolean => scalar(None, Style::Boolean),

@@ -30,12 +30,15 @@ pub fn phase(document: &Node, called: &str, header: &Header) -> Result<Placed, F
     let named = fields.require("name")?;
     let own_name: PhaseName = name(named, "the name of a phase")?;
     if own_name.as_str() != called {
-        return Err(Fault::new(named.place, format!("the phase is called `{own_name}`, its file `{}`", excerpt(called)))
-            .label("call both the same"));
+        return Err(Fault::new(
+            named.place,
+            format!("the phase is called `{own_name}`, its file `{}`", excerpt(called)),
+        )
+        .label("call both the same"));
     }
     let requires = fields.get("requires").map_or(Ok(&[][..]), |node| list(node, "requires"))?;
     let requires = requires.iter().map(requirement).collect::<Result<Vec<_>, _>>()?;
-    let required = requires.iter().filter_map(|(requirement, place)| match requirement {
+    let phases_required = requires.iter().filter_map(|(requirement, place)| match requirement {
         Requirement::Phase { phase, .. } => Some((phase.clone(), *place)),
         Requirement::SignOff(_) => None,
     });
@@ -43,7 +46,7 @@ pub fn phase(document: &Node, called: &str, header: &Header) -> Result<Placed, F
     let triggers = fields.get("rollback").map_or(Ok(&[][..]), |node| list(node, "rollback"))?;
     Ok(Placed {
         name: named.place,
-        required: required.collect(),
+        required: phases_required.collect(),
         phase: Phase {
             name: own_name,
             title: text(fields.require("title")?, "the title")?.to_owned(),
@@ -80,8 +83,11 @@ fn flag(key: &Key, node: &Node, header: &Header) -> Result<(FlagName, String), F
     if let Some(breaker) = breaker
         && ![&breaker.on, &breaker.off].iter().any(|allowed| *allowed == value)
     {
-        return Err(Fault::new(node.place, format!("`{}` switches `{}` neither on nor off", excerpt(value), breaker.name))
-            .label(format!("\"{}\" or \"{}\"", breaker.on, breaker.off)));
+        return Err(Fault::new(
+            node.place,
+            format!("`{}` switches `{}` neither on nor off", excerpt(value), breaker.name),
+        )
+        .label(format!("\"{}\" or \"{}\"", breaker.on, breaker.off)));
     }
     Ok((flag.clone(), value.to_owned()))
 }
@@ -123,7 +129,9 @@ fn steps(node: &Node) -> Result<Vec<Step>, Fault> {
     }
     match steps.last() {
         Some(Step { exposure: Exposure::Full, .. }) => Ok(steps),
-        _ => Err(Fault::new(last_place, "the last step does not expose fully").label("end with {expose: full, bake: …}")),
+        _ => {
+            Err(Fault::new(last_place, "the last step does not expose fully").label("end with {expose: full, bake: …}"))
+        }
     }
 }
 

@@ -80,7 +80,9 @@ fn url(node: &Node) -> Result<String, Fault> {
     let url = text(node, "a url")?;
     let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
     match rest {
-        Some(rest) if !rest.is_empty() && !rest.contains(|c: char| c.is_whitespace() || c.is_control()) => Ok(url.to_owned()),
+        Some(rest) if !rest.is_empty() && !rest.contains(|c: char| c.is_whitespace() || c.is_control()) => {
+            Ok(url.to_owned())
+        }
         _ => Err(Fault::new(node.place, format!("`{}` is not the address of a Prometheus", excerpt(url)))
             .label("write it like http://prometheus:9090")),
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{load, load_header};
+use super::{Error, load, load_header};
 use crate::judge::condition::{Comparison, Condition, Measure, Role};
 use crate::rollout::declaration::{Exposure, Gate, Phase, Requirement, Rollout};
 
@@ -98,11 +98,7 @@ fn flags_and_settings_have_the_values_of_the_strategy() {
             ("CB_HTTP_RESET_TIMEOUT_MS", "120000"),
             ("CB_HTTP_OP_TIMEOUT_MS", "8000"),
         ],
-        vec![
-            ("CB_DB_FAILURE_THRESHOLD", "8"),
-            ("CB_DB_RESET_TIMEOUT_MS", "300000"),
-            ("CB_DB_OP_TIMEOUT_MS", "15000"),
-        ],
+        vec![("CB_DB_FAILURE_THRESHOLD", "8"), ("CB_DB_RESET_TIMEOUT_MS", "300000"), ("CB_DB_OP_TIMEOUT_MS", "15000")],
     ];
     for ((phase, expected), settings) in rollout.phases.iter().zip(expected).zip(settings) {
         let expected = expected.into_iter().chain(settings);
@@ -191,7 +187,9 @@ fn database_read_replicas() {
             "http-validated",
         ]
     );
-    for text in ["p95 < 400ms over 30m", "p99 < 1000ms over 30m", "error_rate < 0.5% over 24h", "uptime > 0.999 over 24h"] {
+    for text in
+        ["p95 < 400ms over 30m", "p99 < 1000ms over 30m", "error_rate < 0.5% over 24h", "uptime > 0.999 over 24h"]
+    {
         assert!(texts(measured(db)).contains(&text), "success metric {text}");
     }
     let targets = ["analytics-queries-enabled", "report-generation-enabled", "dashboard-data-enabled"];
@@ -210,7 +208,9 @@ fn conditions_mean_what_they_say() {
     let Measure::ErrorRate { limit } = cache.triggers[1].measure else { panic!("{:?}", cache.triggers[1]) };
     assert_eq!((limit.get(), cache.triggers[1].window), (0.02, Duration::from_mins(2)));
     assert_eq!((cache.triggers[1].role, cache.triggers[1].confidence), (Role::Trigger, Condition::TRIGGER_CONFIDENCE));
-    let Measure::StuckOpen { breaker, encoding } = &cache.triggers[2].measure else { panic!("{:?}", cache.triggers[2]) };
+    let Measure::StuckOpen { breaker, encoding } = &cache.triggers[2].measure else {
+        panic!("{:?}", cache.triggers[2])
+    };
     assert_eq!((breaker.as_str(), encoding.closed, encoding.half_open, encoding.open), ("cache", 0.0, 1.0, 2.0));
     let Measure::Query(query) = &gates[2].measure else { panic!("{:?}", gates[2]) };
     assert_eq!((query.comparison, query.limit, query.throughout), (Comparison::Below, 2.0, false));
@@ -227,4 +227,43 @@ fn a_folder_without_a_rollout_says_so() {
     let error = load_header(&folder("src")).unwrap_err();
     assert!(error.to_string().ends_with("/src/rollout.yaml\""), "{error}");
     assert!(std::error::Error::source(&error).is_some());
+}
+
+/// A folder of its own that is gone at the end of the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str, files: &[(&str, &str)]) -> Self {
+        let path = std::env::temp_dir().join(format!("cbctl-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        for (name, text) in files {
+            std::fs::write(path.join(name), text).unwrap();
+        }
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ignored = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn an_emergency_needs_only_the_rollout_file() {
+    let rollout = include_str!("../../phases/rollout.yaml");
+    let folder =
+        Folder::new("emergency", &[("rollout.yaml", rollout), ("20-cache.yaml", "broken: ["), ("README.md", "")]);
+    assert_eq!(load_header(&folder.0).unwrap().breakers.len(), 3);
+    assert!(load(&folder.0).unwrap_err().to_string().contains("20-cache.yaml:"));
+}
+
+#[test]
+fn a_folder_must_hold_phases_and_no_other_yaml() {
+    let rollout = include_str!("../../phases/rollout.yaml");
+    let folder = Folder::new("empty", &[("rollout.yaml", rollout)]);
+    assert!(matches!(load(&folder.0), Err(Error::FindPhases { .. })));
+    let folder = Folder::new("misnamed", &[("rollout.yaml", rollout), ("20_cache.yaml", "")]);
+    let error = load(&folder.0).unwrap_err();
+    assert!(error.to_string().ends_with("20_cache.yaml: not the name of a phase file"), "{error}");
 }

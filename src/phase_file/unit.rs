@@ -13,8 +13,7 @@ const LONGEST: Duration = Duration::from_hours(10 * 365 * 24);
 /// A whole number and its unit: `500ms`, `90s`, `30m`, `48h`, `7d`.
 pub fn duration(text: &str, place: Place) -> Result<Duration, Fault> {
     let fault = || {
-        Fault::new(place, format!("`{}` is not a duration", excerpt(text)))
-            .label("write 500ms, 90s, 30m, 48h or 7d")
+        Fault::new(place, format!("`{}` is not a duration", excerpt(text))).label("write 500ms, 90s, 30m, 48h or 7d")
     };
     let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).ok_or_else(fault)?);
     let milliseconds: u64 = match unit {
@@ -66,17 +65,20 @@ pub fn share(text: &str, place: Place) -> Result<Share, Fault> {
 /// A number that is neither NaN nor infinite.
 pub fn number(text: &str, place: Place) -> Result<f64, Fault> {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-    decimal(unsigned)
-        .map(|value| if text.starts_with('-') { -value } else { value })
-        .ok_or_else(|| Fault::new(place, format!("`{}` is not a number", excerpt(text))).label("write it like 3 or 0.5"))
+    decimal(unsigned).map(|value| if text.starts_with('-') { -value } else { value }).ok_or_else(|| {
+        Fault::new(place, format!("`{}` is not a number", excerpt(text))).label("write it like 3 or 0.5")
+    })
 }
 
 /// A whole number within `range`.
 pub fn whole(text: &str, place: Place, range: std::ops::RangeInclusive<u64>) -> Result<u64, Fault> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit()).then_some(text);
     digits.and_then(|digits| digits.parse().ok()).filter(|number| range.contains(number)).ok_or_else(|| {
-        Fault::new(place, format!("`{}` is not a whole number in range", excerpt(text)))
-            .label(format!("from {} to {}", range.start(), range.end()))
+        Fault::new(place, format!("`{}` is not a whole number in range", excerpt(text))).label(format!(
+            "from {} to {}",
+            range.start(),
+            range.end()
+        ))
     })
 }
 
@@ -95,10 +97,14 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, seconds) in [("500ms", 0.5), ("90s", 90.0), ("30m", 1_800.0), ("48h", 172_800.0), ("7d", 604_800.0), ("0s", 0.0)] {
+        for (text, seconds) in
+            [("500ms", 0.5), ("90s", 90.0), ("30m", 1_800.0), ("48h", 172_800.0), ("7d", 604_800.0), ("0s", 0.0)]
+        {
             assert_eq!(duration(text, PLACE), Ok(Duration::from_secs_f64(seconds)), "{text}");
         }
-        for text in ["", "30", "m", "30 m", "1h30m", "1.5h", "-5m", "5M", "5min", "3651d", "99999999999999999999d", "٣m"] {
+        for text in
+            ["", "30", "m", "30 m", "1h30m", "1.5h", "-5m", "5M", "5min", "3651d", "99999999999999999999d", "٣m"]
+        {
             assert!(duration(text, PLACE).is_err(), "{text}");
         }
     }
