@@ -130,8 +130,7 @@ impl Context {
         let conditions: Vec<_> = decision::conditions(rollout, &route).collect();
         let moment = Moment { now, past: aim.at.is_some(), cluster_clock_offset: clock_offset };
         let header = &rollout.header;
-        let seen =
-            observe::sample(prometheus.as_ref(), header, &workload, &route.standing, &conditions, &moment).await;
+        let seen = observe::sample(prometheus.as_ref(), header, &workload, &route.standing, &conditions, &moment).await;
         let decision = decision::decide(rollout, &workload, route, |condition| {
             judge::judge(condition, &seen.scope, &seen.samples)
         });

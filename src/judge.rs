@@ -31,7 +31,7 @@ pub fn judge(condition: &Condition, scope: &Scope, samples: &Samples) -> Judgeme
         Measure::Latency { quantile, limit } => latency::judge(condition, *quantile, *limit, scope, samples),
         Measure::StuckOpen { breaker, encoding } => {
             breaker::judge_stuck_open(condition, breaker, *encoding, scope, samples)
-        },
+        }
         Measure::Query(promql) => query::judge(condition, promql, scope, samples),
     };
     judged.unwrap_or_else(Judgement::from)

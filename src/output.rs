@@ -74,7 +74,9 @@ impl Printer {
     /// Prints the answer.
     pub fn answer(&self, report: &impl Report) {
         match self.format {
-            Format::Table => self.raw(&report.lines().iter().map(|line| self.dress(line, self.color.stdout)).collect::<String>()),
+            Format::Table => {
+                self.raw(&report.lines().iter().map(|line| self.dress(line, self.color.stdout)).collect::<String>());
+            }
             Format::Json => {
                 let json = serde_json::to_string_pretty(report).unwrap_or_else(|error| error.to_string());
                 self.raw(&format!("{json}\n"));

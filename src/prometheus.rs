@@ -175,7 +175,9 @@ async fn body(mut response: Response) -> Result<Vec<u8>, Fault> {
         match response.chunk().await {
             Ok(None) => break,
             Ok(Some(chunk)) if body.len() + chunk.len() > LARGEST_ANSWER => {
-                return Err(Fault::Malformed { detail: format!("the answer is larger than {} MiB", LARGEST_ANSWER >> 20) });
+                return Err(Fault::Malformed {
+                    detail: format!("the answer is larger than {} MiB", LARGEST_ANSWER >> 20),
+                });
             }
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             Err(error) if error.is_timeout() => return Err(Fault::Timeout { after: DEADLINE }),

@@ -36,8 +36,7 @@ impl Cluster {
         config.default_retry = false;
         let server = config.cluster_url.to_string();
         let namespace = connection.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client =
-            Client::try_from(config).map_err(|source| Error::Connect { server, source: Box::new(source) })?;
+        let client = Client::try_from(config).map_err(|source| Error::Connect { server, source: Box::new(source) })?;
         Ok(Self { client, namespace, context })
     }
 }

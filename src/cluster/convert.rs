@@ -141,11 +141,8 @@ fn pod(pod: &KubePod, container: &str, wanted: &BTreeSet<FlagName>) -> Option<Po
     let of_container = spec.containers.iter().find(|found| found.name == container);
     let container_status =
         status.container_statuses.iter().flatten().find(|container_status| container_status.name == container);
-    let ready = status
-        .conditions
-        .iter()
-        .flatten()
-        .any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    let ready =
+        status.conditions.iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True");
     Some(Pod {
         name: pod.metadata.name.clone()?,
         template: labels.and_then(|labels| labels.get("pod-template-hash")).cloned().unwrap_or_default(),
@@ -168,8 +165,10 @@ fn why_not_ready(status: &PodStatus) -> String {
         .flatten()
         .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False")
         .and_then(|condition| condition.reason.clone());
-    let waiting = status.container_statuses.iter().flatten().find_map(|container| {
-        container.state.as_ref()?.waiting.as_ref()?.reason.clone()
-    });
+    let waiting = status
+        .container_statuses
+        .iter()
+        .flatten()
+        .find_map(|container| container.state.as_ref()?.waiting.as_ref()?.reason.clone());
     unscheduled.or(waiting).unwrap_or_else(|| "NotReady".to_owned())
 }

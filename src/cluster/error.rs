@@ -55,9 +55,15 @@ pub enum Error {
         #[source]
         source: Refusal,
     },
-    #[error("deployment \"{deployment}\" in namespace \"{namespace}\" has no container \"{container}\", but {}", names(available))]
+    #[error(
+        "deployment \"{deployment}\" in namespace \"{namespace}\" has no container \"{container}\", but {}",
+        names(available)
+    )]
     NoContainer { namespace: String, deployment: String, container: String, available: Vec<String> },
-    #[error("deployment \"{deployment}\" in namespace \"{namespace}\" has several containers ({}) and none is named", names(available))]
+    #[error(
+        "deployment \"{deployment}\" in namespace \"{namespace}\" has several containers ({}) and none is named",
+        names(available)
+    )]
     SeveralContainers { namespace: String, deployment: String, available: Vec<String> },
     #[error("{} in namespace \"{namespace}\" carries a cbctl position", match deployment {
         Some(name) => format!("deployment \"{name}\" does not: no record"),
@@ -160,9 +166,7 @@ impl Error {
                 return Some("name it in rollout.yaml: target: {deployment: …, container: …}".to_owned());
             }
             Self::NoRecord { .. } | Self::SeveralRecords { .. } => {
-                return Some(
-                    "name what to switch off: --deployment NAME --flag NAME [--flag NAME …]".to_owned(),
-                );
+                return Some("name what to switch off: --deployment NAME --flag NAME [--flag NAME …]".to_owned());
             }
             Self::Connect { .. } => return None,
             Self::ReadDeployment { namespace, .. } => ("get", "deployments", namespace.as_str()),
@@ -173,9 +177,9 @@ impl Error {
             Self::Identify { .. } => ("create", "selfsubjectreviews", ""),
         };
         match self.refusal()? {
-            Refusal::Api { code: 401, .. } => {
-                Some("the credentials are missing, wrong or expired: log in again, or choose another --context".to_owned())
-            }
+            Refusal::Api { code: 401, .. } => Some(
+                "the credentials are missing, wrong or expired: log in again, or choose another --context".to_owned(),
+            ),
             Refusal::Api { code: 403, .. } => Some(format!(
                 "needs `{verb}` on {object}{}: the role in README \"Permissions\" gives it",
                 if namespace.is_empty() { String::new() } else { format!(" in namespace {namespace}") }

@@ -36,8 +36,7 @@ impl Cluster {
     }
 
     async fn exchange<T: DeserializeOwned>(&self, request: http::Request<Vec<u8>>) -> Result<Answer<T>, Refusal> {
-        let response =
-            self.client.send(request.map(Body::from)).await.map_err(|source| Refusal::transport(&source))?;
+        let response = self.client.send(request.map(Body::from)).await.map_err(|source| Refusal::transport(&source))?;
         let status = response.status();
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let clock_offset = header(http::header::DATE).and_then(clock_offset);

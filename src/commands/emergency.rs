@@ -93,11 +93,13 @@ async fn order(context: &Context, arguments: &Rollback, deadline: Instant) -> Re
                 context.printer.warn(error);
             }
             let cluster = context.cluster(None).await?;
-            return recorded_order(cluster, arguments, named, deadline, told).await.map_err(|error| match (error, files) {
-                (Error::Cluster(error @ crate::cluster::Error::NoRecord { .. }), Some(files)) => {
-                    Error::NothingNamed { files: Box::new(files), hint: error.hint().unwrap_or_default() }
+            return recorded_order(cluster, arguments, named, deadline, told).await.map_err(|error| {
+                match (error, files) {
+                    (Error::Cluster(error @ crate::cluster::Error::NoRecord { .. }), Some(files)) => {
+                        Error::NothingNamed { files: Box::new(files), hint: error.hint().unwrap_or_default() }
+                    }
+                    (error, _) => error,
                 }
-                (error, _) => error,
             });
         }
     };
@@ -150,7 +152,8 @@ fn answer(
     report.pods = after.map(|after| after.spread(&wanted));
     if let Some(Ok(position)) = after.and_then(|after| after.position.as_ref()) {
         let place = &position.place;
-        report.next = Some(format!("was {}, step {}; on again with: cbctl promote {}", place.phase, place.step, place.phase));
+        report.next =
+            Some(format!("was {}, step {}; on again with: cbctl promote {}", place.phase, place.step, place.phase));
     }
     context.printer.answer(&report);
     result.exit_status()

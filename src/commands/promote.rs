@@ -32,7 +32,11 @@ pub(super) async fn run(context: &Context, arguments: &Promote) -> Result<ExitSt
     let operation = operation(identity?, now);
     let plan = match decision.outcome() {
         decision::Outcome::Proceed => plan::promotion(&rollout, &workload, &decision.route, &operation),
-        _ => None,
+        decision::Outcome::RollBack
+        | decision::Outcome::Held
+        | decision::Outcome::Error
+        | decision::Outcome::Inconclusive
+        | decision::Outcome::NothingToDo => None,
     };
     let Some(plan) = plan else {
         context.printer.answer(&report);
@@ -41,7 +45,15 @@ pub(super) async fn run(context: &Context, arguments: &Promote) -> Result<ExitSt
 
     let to = destination(&rollout, decision.route.destination);
     context.printer.tell(&format!("{}: {to}", rollout.header.name));
-    let promotion = Promotion { context, cluster: &cluster, rollout: &rollout, target: target(&rollout.header), to, operation, report };
+    let promotion = Promotion {
+        context,
+        cluster: &cluster,
+        rollout: &rollout,
+        target: target(&rollout.header),
+        to,
+        operation,
+        report,
+    };
     promotion.carry_out(arguments, &workload, &plan).await
 }
 
@@ -74,7 +86,12 @@ impl Promotion<'_> {
         let applied = self.apply(plan, workload).await?;
         if plan.changes.is_empty() {
             self.remember(arguments, workload, plan, "done").await;
-            return Ok(self.answer(Outcome::Done, format!("done: {} is taken over, no flag changed", self.to), plan, None));
+            return Ok(self.answer(
+                Outcome::Done,
+                format!("done: {} is taken over, no flag changed", self.to),
+                plan,
+                None,
+            ));
         }
 
         let wanted = plan.wanted();
@@ -165,7 +182,10 @@ impl Promotion<'_> {
         })?
         else {
             return Err(Error::Unverified {
-                what: format!("{} did not become healthy ({why}), and somebody else has changed the rollout since", self.to),
+                what: format!(
+                    "{} did not become healthy ({why}), and somebody else has changed the rollout since",
+                    self.to
+                ),
                 source: None,
             });
         };
@@ -182,11 +202,17 @@ impl Promotion<'_> {
         self.remember(arguments, before, plan, "rolled_back").await;
         match ended {
             Ended::Done(after) => {
-                let headline = format!("rollback: {} did not become healthy ({why}); every pod runs the old values again", self.to);
+                let headline = format!(
+                    "rollback: {} did not become healthy ({why}); every pod runs the old values again",
+                    self.to
+                );
                 Ok(self.answer(Outcome::RolledBack, headline, &back, Some(&after)))
             }
             Ended::Failed(..) | Ended::Deadline(..) | Ended::Interrupted(_) => Err(Error::Unverified {
-                what: format!("{} did not become healthy ({why}); the old values are back in the deployment, but not in every pod yet", self.to),
+                what: format!(
+                    "{} did not become healthy ({why}); the old values are back in the deployment, but not in every pod yet",
+                    self.to
+                ),
                 source: None,
             }),
         }

@@ -78,7 +78,10 @@ fn check_encoding(states: &[Series], encoding: Encoding) -> Result<(), Fault> {
     match strange {
         None => Ok(()),
         Some((series, value)) => Err(Fault::Malformed {
-            detail: format!("breaker {} of pod {} has the state {value}, which is not declared", series.part, series.pod),
+            detail: format!(
+                "breaker {} of pod {} has the state {value}, which is not declared",
+                series.part, series.pod
+            ),
         }),
     }
 }

@@ -94,7 +94,10 @@ impl<'a> Histogram<'a> {
         match (below, above) {
             (Some(below), Some(above)) => Ok((below.0, above.0)),
             // Below the lowest edge nothing is known to be fast enough.
-            _ => Err(Fault::Malformed { detail: format!("the limit is below the lowest bucket edge of the histogram ({limit}s)") }.into()),
+            _ => Err(Fault::Malformed {
+                detail: format!("the limit is below the lowest bucket edge of the histogram ({limit}s)"),
+            }
+            .into()),
         }
     }
 

@@ -25,8 +25,6 @@ pub enum Result {
     NothingToDo,
     /// It did not become healthy and was taken back.
     RolledBack,
-    /// It is applied, and not every pod is known to run it.
-    Unverified,
 }
 
 /// What a command changed.
@@ -82,7 +80,6 @@ impl Result {
         match self {
             Self::Done | Self::Sent | Self::DryRun | Self::NothingToDo => ExitStatus::Success,
             Self::RolledBack => ExitStatus::RolledBack,
-            Self::Unverified => ExitStatus::Error,
         }
     }
 }
@@ -126,7 +123,11 @@ fn changes(deployment: &str, changes: &[Applied]) -> Vec<String> {
 
 /// One line of progress: how many pods run what.
 pub fn progress(spread: &Spread) -> String {
-    let mut parts = vec![format!("{} of {} the new values", spread.new, plural(spread.total() as u64, "pod")).replace("pods the", "pods run the").replace("pod the", "pod runs the")];
+    let mut parts = vec![
+        format!("{} of {} the new values", spread.new, plural(spread.total() as u64, "pod"))
+            .replace("pods the", "pods run the")
+            .replace("pod the", "pod runs the"),
+    ];
     if spread.starting > 0 {
         parts.push(format!("{} starting{}", spread.starting, waiting(spread)));
     }
@@ -136,7 +137,7 @@ pub fn progress(spread: &Spread) -> String {
     parts.join(", ")
 }
 
-/// Why pods wait, such as " (2 CrashLoopBackOff)".
+/// Why pods wait, such as " (2 `CrashLoopBackOff`)".
 fn waiting(spread: &Spread) -> String {
     let reasons: Vec<String> = spread.waiting.iter().map(|(reason, pods)| format!("{pods} {reason}")).collect();
     if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) }

@@ -7,8 +7,8 @@ use super::condition::{ConditionReport, FIGURES, HEADERS};
 use super::obstacle::obstacle;
 use super::{Report, SCHEMA, table};
 use crate::error::ExitStatus;
-use crate::rollout::declaration::Rollout;
 use crate::rollout::decision::{Decision, Outcome};
+use crate::rollout::declaration::Rollout;
 use crate::rollout::name::PhaseName;
 use crate::rollout::route::{Destination, Obstacle};
 

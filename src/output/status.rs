@@ -8,8 +8,8 @@ use super::condition::ConditionReport;
 use super::obstacle::{drifts, traffic, unusable};
 use super::words::{duration, plural, since};
 use super::{Report, SCHEMA, table};
-use crate::rollout::declaration::{Exposure, Phase, Rollout};
 use crate::rollout::decision::{Decision, Outcome};
+use crate::rollout::declaration::{Exposure, Phase, Rollout};
 use crate::rollout::name::{FlagName, PhaseName};
 use crate::rollout::position::Emergency;
 use crate::rollout::route::Obstacle;
@@ -59,7 +59,13 @@ struct PhaseReport {
 }
 
 impl StatusReport {
-    pub fn of(rollout: &Rollout, workload: &Workload, decision: &Decision, context: Option<&str>, at: Timestamp) -> Self {
+    pub fn of(
+        rollout: &Rollout,
+        workload: &Workload,
+        decision: &Decision,
+        context: Option<&str>,
+        at: Timestamp,
+    ) -> Self {
         let outcome = decision.outcome();
         let standing = &decision.route.standing;
         Self {
@@ -171,13 +177,14 @@ fn flags(rollout: &Rollout, index: usize) -> String {
         .map(|breaker| format!("{}={}", breaker.flag, breaker.on))
         .collect();
     let is_flag = |flag: &FlagName| breakers.iter().any(|breaker| breaker.flag == *flag);
-    let settings = phase.flags.keys().filter(|flag| !is_flag(*flag)).count() as u64;
+    let settings = phase.flags.keys().filter(|flag| !is_flag(flag)).count() as u64;
     let mut text = if on.is_empty() { "nothing on".to_owned() } else { on.join(" ") };
     if settings > 0 {
-        text += &format!(" +{}", plural(settings, "setting"));
+        text.push_str(" +");
+        text.push_str(&plural(settings, "setting"));
     }
     if phase.high_risk {
-        text += ", high risk";
+        text.push_str(", high risk");
     }
     text
 }
@@ -212,10 +219,14 @@ fn next(rollout: &Rollout, decision: &Decision, outcome: Outcome) -> String {
         Outcome::Proceed => format!("next: cbctl promote {phase}"),
         Outcome::NothingToDo => "next: nothing, the last phase is complete".to_owned(),
         Outcome::Held | Outcome::Error | Outcome::Inconclusive => {
-            let open = decision.gates.iter().chain(&decision.triggers).filter(|judged| judged.outcome() < Outcome::Proceed);
+            let open =
+                decision.gates.iter().chain(&decision.triggers).filter(|judged| judged.outcome() < Outcome::Proceed);
             let open = open.count() + decision.route.obstacles.len();
             let to = destination(rollout, decision.route.destination);
-            format!("next: cbctl promote {phase} (to {to}), once the {} above no longer stand against it", plural(open as u64, "line"))
+            format!(
+                "next: cbctl promote {phase} (to {to}), once the {} above no longer stand against it",
+                plural(open as u64, "line")
+            )
         }
     }
 }

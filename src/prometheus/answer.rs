@@ -70,8 +70,8 @@ pub(super) fn decode(body: &[u8], query: &Query, allowed_warnings: &[String]) ->
         let value = serde_json::from_value(data.result).map_err(|_| malformed("a scalar is not a pair"))?;
         return Ok(vec![RawSeries { labels: BTreeMap::new(), points: vec![point(&value, from, to)?] }]);
     }
-    let series: Vec<Sampled> =
-        serde_json::from_value(data.result).map_err(|error| malformed(&format!("the result is no list of series: {error}")))?;
+    let series: Vec<Sampled> = serde_json::from_value(data.result)
+        .map_err(|error| malformed(&format!("the result is no list of series: {error}")))?;
     series.into_iter().map(|sampled| read_series(sampled, expected == "vector", from, to)).collect()
 }
 
@@ -79,7 +79,10 @@ pub(super) fn decode(body: &[u8], query: &Query, allowed_warnings: &[String]) ->
 pub(super) fn refusal(status: u16, body: &[u8]) -> Fault {
     match serde_json::from_slice::<Envelope>(body) {
         Ok(Envelope { error_type: Some(kind), error: Some(detail), .. }) => Fault::Refused { kind, detail },
-        _ => Fault::HttpStatus { status, detail: String::from_utf8_lossy(&body[..body.len().min(200)]).trim().to_owned() },
+        _ => Fault::HttpStatus {
+            status,
+            detail: String::from_utf8_lossy(&body[..body.len().min(200)]).trim().to_owned(),
+        },
     }
 }
 
@@ -171,7 +174,10 @@ mod tests {
             ("<html>".into(), "Malformed"),
             ("{}".into(), "status"),
             (r#"{"status":"success","status":"success"}"#.into(), "duplicate"),
-            (r#"{"status":"success","warnings":["partial"],"data":{"resultType":"vector","result":[]}}"#.into(), "Warnings"),
+            (
+                r#"{"status":"success","warnings":["partial"],"data":{"resultType":"vector","result":[]}}"#.into(),
+                "Warnings",
+            ),
             (format!("{}x", sample(r#""1""#)), "trailing"),
         ];
         for (body, trouble) in cases {
