@@ -21,7 +21,7 @@ pub(super) fn of_plan(plan: &Plan, container: &str) -> Value {
     }
     let mut patch = json!({"metadata": {"resourceVersion": plan.resource_version, "annotations": annotations}});
     if !plan.changes.is_empty() {
-        let env = plan.changes.iter().map(|change| entry(&change.flag, &change.after)).collect();
+        let env: Vec<Value> = plan.changes.iter().map(|change| entry(&change.flag, &change.after)).collect();
         patch["spec"] = template(container, &env);
     }
     patch
@@ -29,7 +29,7 @@ pub(super) fn of_plan(plan: &Plan, container: &str) -> Value {
 
 /// No version: an emergency must win. And no position: nothing was read, so that nothing may be overwritten.
 pub(super) fn of_emergency(container: &str, off: &Flags, mark: &Emergency) -> Value {
-    let env = off.iter().map(|(flag, value)| entry(flag, &FlagValue::Literal(value.clone()))).collect();
+    let env: Vec<Value> = off.iter().map(|(flag, value)| entry(flag, &FlagValue::Literal(value.clone()))).collect();
     json!({"metadata": {"annotations": {EMERGENCY: text_of(mark)}}, "spec": template(container, &env)})
 }
 
