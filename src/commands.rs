@@ -83,7 +83,7 @@ struct Context {
 struct Look {
     workload: Workload,
     decision: Decision,
-    queries: Vec<String>,
+    queries: serde_json::Value,
     now: Timestamp,
 }
 

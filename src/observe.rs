@@ -38,8 +38,8 @@ pub struct Moment {
 pub struct Observation {
     pub scope: Scope,
     pub samples: Samples,
-    /// The queries as they were sent.
-    pub queries: Vec<String>,
+    /// The queries as they were sent, for the record.
+    pub queries: serde_json::Value,
 }
 
 /// Fetches what the conditions need, each metric once.
@@ -92,7 +92,7 @@ pub async fn sample(
         }
     }
     let clock_skew = if moment.past { Some(SignedDuration::ZERO) } else { skew(&offsets) };
-    let queries = asked.iter().map(|(query, _)| query.promql().to_owned()).collect();
+    let queries = serde_json::json!(asked.iter().map(|(query, _)| query).collect::<Vec<_>>());
     Observation { scope: scope(workload, standing, moment, now, clock_skew), samples, queries }
 }
 

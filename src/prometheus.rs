@@ -14,8 +14,9 @@ use prometheus_http_query::Client;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Response, StatusCode};
+use serde::Serialize;
 
-use crate::judge::verdict::{Fault, Gap, Trouble};
+use crate::judge::verdict::{Fault, Gap, Trouble, seconds};
 
 pub use answer::RawSeries;
 
@@ -33,14 +34,21 @@ pub struct Prometheus {
 }
 
 /// What to ask.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum Query {
     /// The value at a moment, in whole seconds.
     Instant { promql: String, at: Timestamp },
     /// The raw samples of a range selector that ends at a moment, in whole seconds.
     Raw { promql: String, at: Timestamp },
     /// Values on a grid from `from` to `to`, in whole seconds both.
-    Range { promql: String, from: Timestamp, to: Timestamp, step: Duration },
+    Range {
+        promql: String,
+        from: Timestamp,
+        to: Timestamp,
+        #[serde(serialize_with = "seconds")]
+        step: Duration,
+    },
 }
 
 /// What came back.
@@ -79,14 +87,6 @@ pub struct Access<'a> {
     pub token_file: Option<&'a Path>,
     /// Outranks the file.
     pub token: Option<&'a str>,
-}
-
-impl Query {
-    pub fn promql(&self) -> &str {
-        match self {
-            Self::Instant { promql, .. } | Self::Raw { promql, .. } | Self::Range { promql, .. } => promql,
-        }
-    }
 }
 
 impl Prometheus {

@@ -152,8 +152,7 @@ fn answer(
     report.pods = after.map(|after| after.spread(&wanted));
     if let Some(Ok(position)) = after.and_then(|after| after.position.as_ref()) {
         let place = &position.place;
-        report.next =
-            Some(format!("was {}, step {}; on again with: cbctl promote {}", place.phase, place.step, place.phase));
+        report.next = Some(format!("was {}, step {}; goes on with: cbctl promote", place.phase, place.step));
     }
     context.printer.answer(&report);
     result.exit_status()

@@ -251,7 +251,7 @@ impl Promotion<'_> {
         report.place = applied.position.as_ref().map(|position| position.place.clone());
         report.changes = applied.changes.iter().map(change::Applied::of).collect();
         report.pods = after.map(|after| after.spread(&applied.wanted()));
-        report.next = (result == Outcome::Done).then(|| "cbctl check".to_owned());
+        report.next = (result == Outcome::Done).then(|| "next: cbctl check".to_owned());
         self.context.printer.answer(&report);
         result.exit_status()
     }

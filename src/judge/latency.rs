@@ -17,11 +17,11 @@ pub fn judge(
     condition: &Condition,
     quantile: Quantile,
     limit: Duration,
+    window: Window,
     scope: &Scope,
     samples: &Samples,
 ) -> Result<Judgement, Trouble> {
     let buckets = samples.get(&Metric::Buckets)?;
-    let window = counts::window(condition.window, scope)?;
     let quality = counts::quality_of_times(&Metric::BucketTimes, window, scope, samples)?;
     let histogram = Histogram::count(buckets, window, scope)?;
     let (below, above) = histogram.edges_around(limit.as_secs_f64())?;

@@ -43,6 +43,7 @@ pub struct ChangeReport {
     pub pods: Option<Spread>,
     #[serde(skip)]
     pub headline: String,
+    /// What there is to know or to type next.
     #[serde(skip)]
     pub next: Option<String>,
 }
@@ -98,7 +99,7 @@ impl Report for ChangeReport {
     fn lines(&self) -> Vec<String> {
         let mut lines = changes(&self.deployment, &self.changes);
         lines.push(self.headline.clone());
-        lines.extend(self.next.iter().map(|next| format!("next: {next}")));
+        lines.extend(self.next.clone());
         lines
     }
 }
