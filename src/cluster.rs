@@ -45,6 +45,8 @@ const FIELD_MANAGER: &str = "cbctl";
 /// A connection to one namespace of one API server.
 pub struct Cluster {
     client: kube::Client,
+    /// Address of the API server, for messages.
+    server: String,
     pub namespace: String,
     /// Name of the kubeconfig's context; None inside a cluster.
     pub context: Option<String>,

@@ -104,6 +104,12 @@ impl Printer {
         self.causes(error);
     }
 
+    /// Tells of a failure that is followed by another attempt.
+    pub fn retrying(&self, error: &dyn std::error::Error) {
+        let causes = std::iter::successors(error.source(), |cause| cause.source()).map(|cause| format!(": {cause}"));
+        self.tell(&format!("warning: {error}{}; trying again", causes.collect::<String>()));
+    }
+
     /// Prints an error with its causes, what it points at, and what to do about it.
     pub fn error(&self, error: &crate::error::Error, snippet: Option<&str>) {
         self.error_line(&format!("error: {error}"));

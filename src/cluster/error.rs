@@ -81,8 +81,8 @@ pub enum Refusal {
     #[error("{message}")]
     Api { code: u16, message: String, retry_after: Option<Duration> },
     /// There was no answer.
-    #[error("{detail}")]
-    Transport { detail: String },
+    #[error("{server}: {detail}")]
+    Transport { server: String, detail: String },
     #[error("no answer within {}s", after.as_secs())]
     Timeout { after: Duration },
     #[error("the answer is not what the API server should say")]
@@ -99,12 +99,12 @@ pub enum Refusal {
 
 impl Refusal {
     /// The innermost causes say what happened; the outer ones only repeat them.
-    pub(super) fn transport(source: &(dyn std::error::Error + 'static)) -> Self {
+    pub(super) fn transport(server: &str, source: &(dyn std::error::Error + 'static)) -> Self {
         let mut innermost = source;
         while let Some(cause) = innermost.source() {
             innermost = cause;
         }
-        Self::Transport { detail: innermost.to_string() }
+        Self::Transport { server: server.to_owned(), detail: innermost.to_string() }
     }
 
     pub(super) fn api(code: u16, body: &[u8], retry_after: Option<Duration>) -> Self {

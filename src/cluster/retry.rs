@@ -9,14 +9,15 @@ use super::{Error, Refusal};
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Repeats `attempt` while its error is transient and the deadline is ahead; `told` hears of every failure that is
-/// followed by another attempt.
+/// Repeats `attempt` while its error is transient and the deadline is ahead; `told` hears of every new kind of failure
+/// that is followed by another attempt.
 pub async fn retry<T>(
     deadline: Instant,
     mut told: impl FnMut(&Error),
     mut attempt: impl AsyncFnMut() -> Result<T, Error>,
 ) -> Result<T, Error> {
     let mut pause = FIRST_PAUSE;
+    let mut last = None;
     loop {
         let error = match attempt().await {
             Ok(value) => return Ok(value),
@@ -30,7 +31,11 @@ pub async fn retry<T>(
         if !error.is_transient() || next >= deadline {
             return Err(error);
         }
-        told(&error);
+        let cause = error.refusal().map(ToString::to_string);
+        if cause != last {
+            told(&error);
+            last = cause;
+        }
         tokio::time::sleep_until(next).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }

@@ -37,7 +37,7 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
     let Order { cluster, deployment, container, off, .. } = &order;
     let operation = operation(String::new(), began);
     let mark = Emergency { at: began, operation: operation.id.clone(), reason: arguments.write.reason.clone() };
-    let told = |error: &crate::cluster::Error| context.printer.warn(error);
+    let told = |error: &crate::cluster::Error| context.printer.retrying(error);
     let switch_off = async || cluster.switch_off(deployment, container, off, &mark, arguments.write.dry_run).await;
     let applied = retry(deadline, told, switch_off).await?;
 
@@ -83,7 +83,7 @@ async fn verify(
 
 /// From rollout.yaml; from the command line and the Deployment's record where that cannot be used.
 async fn order(context: &Context, arguments: &Rollback, deadline: Instant) -> Result<Order, Error> {
-    let told = |error: &crate::cluster::Error| context.printer.warn(error);
+    let told = |error: &crate::cluster::Error| context.printer.retrying(error);
     let named: Flags = arguments.flags.iter().map(|flag| (flag.clone(), "false".to_owned())).collect();
     let header = match (&arguments.deployment, phase_file::load_header(&context.global.files)) {
         (None, Ok(header)) => header,

@@ -166,7 +166,7 @@ impl Promotion<'_> {
         let printer = &self.context.printer;
         printer.tell(&format!("rollback: {} did not become healthy: {why}", self.to));
         let deadline = Instant::now() + WAY_BACK;
-        let told = |error: &crate::cluster::Error| printer.warn(error);
+        let told = |error: &crate::cluster::Error| printer.retrying(error);
         let restored = retry(deadline, told, async || {
             let Found { workload, .. } = self.cluster.read(&self.target).await?;
             if !self.is_ours(&workload) {

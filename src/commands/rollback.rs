@@ -25,7 +25,7 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
     // Which phase lacks a breaker only the phase files say; the step before is on record.
     let rollout = if arguments.breakers.is_empty() { None } else { Some(known_breakers(context, arguments)?) };
     let (cluster, target, name) = find_target(context, rollout.as_ref()).await?;
-    let told = |error: &crate::cluster::Error| context.printer.warn(error);
+    let told = |error: &crate::cluster::Error| context.printer.retrying(error);
     let by = retry(deadline, told, async || cluster.identity().await).await?;
     let operation = operation(by, began);
 
