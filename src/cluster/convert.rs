@@ -152,13 +152,14 @@ fn pod(pod: &KubePod, container: &str, wanted: &BTreeSet<FlagName>) -> Option<Po
             .map(|time| time.0),
         ready,
         terminating: pod.metadata.deletion_timestamp.is_some(),
-        waiting: if ready { None } else { Some(why_not_ready(&status)) },
+        waiting: if ready { None } else { why_not_ready(&status) },
         restarts: container_status.map(|status| status.restart_count).unwrap_or_default(),
         flags: of_container.map(|found| flags(found, wanted)).unwrap_or_default(),
     })
 }
 
-fn why_not_ready(status: &PodStatus) -> String {
+/// What the scheduler or the kubelet says; None where they say nothing, as of a pod that just starts.
+fn why_not_ready(status: &PodStatus) -> Option<String> {
     let unscheduled = status
         .conditions
         .iter()
@@ -170,5 +171,5 @@ fn why_not_ready(status: &PodStatus) -> String {
         .iter()
         .flatten()
         .find_map(|container| container.state.as_ref()?.waiting.as_ref()?.reason.clone());
-    unscheduled.or(waiting).unwrap_or_else(|| "NotReady".to_owned())
+    unscheduled.or(waiting)
 }

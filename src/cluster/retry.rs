@@ -10,9 +10,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Repeats `attempt` while its error is transient and the deadline is ahead; `told` hears of every new kind of failure
-/// that is followed by another attempt.
+/// that is followed by another attempt. Being interrupted ends it between two attempts, never inside one.
 pub async fn retry<T>(
     deadline: Instant,
+    interrupted: &mut (impl Future<Output = ()> + Unpin),
     mut told: impl FnMut(&Error),
     mut attempt: impl AsyncFnMut() -> Result<T, Error>,
 ) -> Result<T, Error> {
@@ -36,7 +37,10 @@ pub async fn retry<T>(
             told(&error);
             last = cause;
         }
-        tokio::time::sleep_until(next).await;
+        tokio::select! {
+            () = &mut *interrupted => return Err(error),
+            () = tokio::time::sleep_until(next) => {}
+        }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }

@@ -44,7 +44,7 @@ pub(super) async fn run(context: &Context, arguments: &Promote) -> Result<ExitSt
     };
 
     let to = destination(&rollout, decision.route.destination);
-    context.printer.tell(&format!("{}: {to}", rollout.header.name));
+    context.printer.tell(&change::announcement(&to, &workload.deployment, &plan));
     let promotion = Promotion {
         context,
         cluster: &cluster,
@@ -80,15 +80,12 @@ impl Promotion<'_> {
             let headline = format!("dry run: {} would be entered; the API server accepts the change", self.to);
             return Ok(self.answer(Outcome::DryRun, headline, plan, None));
         }
-        for line in change::plan(&workload.deployment, plan) {
-            printer.tell(&line);
-        }
         let applied = self.apply(plan, workload).await?;
         if plan.changes.is_empty() {
             self.remember(arguments, workload, plan, "done").await;
             return Ok(self.answer(
                 Outcome::Done,
-                format!("done: {} is taken over, no flag changed", self.to),
+                format!("done: {} begins, no flag had to change", self.to),
                 plan,
                 None,
             ));
@@ -167,7 +164,9 @@ impl Promotion<'_> {
         printer.tell(&format!("rollback: {} did not become healthy: {why}", self.to));
         let deadline = Instant::now() + WAY_BACK;
         let told = |error: &crate::cluster::Error| printer.retrying(error);
-        let restored = retry(deadline, told, async || {
+        // Taking an unhealthy change back is not interrupted.
+        let mut never = std::future::pending();
+        let restored = retry(deadline, &mut never, told, async || {
             let Found { workload, .. } = self.cluster.read(&self.target).await?;
             if !self.is_ours(&workload) {
                 return Ok(None);
@@ -198,7 +197,7 @@ impl Promotion<'_> {
             give_up_on_failure: false,
             deadline,
         };
-        let ended = self.cluster.await_rollout(&wait, &mut interrupted(), |_| ()).await;
+        let ended = self.cluster.await_rollout(&wait, &mut never, |_| ()).await;
         self.remember(arguments, before, plan, "rolled_back").await;
         match ended {
             Ended::Done(after) => {

@@ -104,10 +104,12 @@ impl Report for ChangeReport {
     }
 }
 
-/// What a plan changes, for people.
-pub fn plan(deployment: &str, plan: &Plan) -> Vec<String> {
-    let applied: Vec<Applied> = plan.changes.iter().map(Applied::of).collect();
-    changes(deployment, &applied)
+/// What is about to happen.
+pub fn announcement(to: &str, deployment: &str, plan: &Plan) -> String {
+    match plan.changes.len() {
+        0 => format!("{to}: no flag of deployment/{deployment} changes"),
+        changes => format!("{to}: {} of deployment/{deployment} change", plural(changes as u64, "flag")),
+    }
 }
 
 fn changes(deployment: &str, changes: &[Applied]) -> Vec<String> {
@@ -124,11 +126,9 @@ fn changes(deployment: &str, changes: &[Applied]) -> Vec<String> {
 
 /// One line of progress: how many pods run what.
 pub fn progress(spread: &Spread) -> String {
-    let mut parts = vec![
-        format!("{} of {} the new values", spread.new, plural(spread.total() as u64, "pod"))
-            .replace("pods the", "pods run the")
-            .replace("pod the", "pod runs the"),
-    ];
+    let all = spread.total();
+    let run = if all == 1 { "runs" } else { "run" };
+    let mut parts = vec![format!("{} of {} {run} the new values", spread.new, plural(all as u64, "pod"))];
     if spread.starting > 0 {
         parts.push(format!("{} starting{}", spread.starting, waiting(spread)));
     }

@@ -116,7 +116,7 @@ fn value(evidence: &Evidence) -> String {
     match evidence.finding() {
         Finding::Share { quantile_seconds: Some(seconds), .. } => latency(*seconds),
         Finding::Share { events, requests, .. } => percent(ratio(*events, *requests)),
-        Finding::Breaker { stuck, .. } if stuck.is_empty() => "closes".to_owned(),
+        Finding::Breaker { stuck, .. } if stuck.is_empty() => "closed".to_owned(),
         Finding::Breaker { .. } => "stuck".to_owned(),
         Finding::Value { value, .. } => number(*value),
     }

@@ -13,7 +13,7 @@ use crate::rollout::declaration::{Exposure, Phase, Rollout};
 use crate::rollout::name::{FlagName, PhaseName};
 use crate::rollout::position::Emergency;
 use crate::rollout::route::Obstacle;
-use crate::rollout::standing::{Drift, Standing, Unusable};
+use crate::rollout::standing::{Drift, Standing, Unusable, elapsed};
 use crate::rollout::workload::Workload;
 
 #[derive(Debug, Clone, Serialize)]
@@ -134,7 +134,7 @@ fn phases(rollout: &Rollout, workload: &Workload, standing: &Standing, now: Time
         let steps = phase.steps.len();
         let (state, since_when, step) = match place {
             Some(place) if place.phase == index => match place.complete_at(rollout).filter(|at| *at <= now) {
-                Some(_) => ("complete", Some(place.since), Some(place.step)),
+                Some(at) => ("complete", Some(at), Some(place.step)),
                 None => ("baking", Some(place.since), Some(place.step)),
             },
             Some(place) if place.phase > index => {
@@ -201,7 +201,7 @@ fn present(rollout: &Rollout, standing: &Standing, now: Timestamp) -> String {
     let Some(place) = &standing.place else { return "not started".to_owned() };
     let phase = &rollout.phases[place.phase];
     let step = &phase.steps[place.step];
-    let baked = duration(now.duration_since(place.since).unsigned_abs().min(step.bake));
+    let baked = duration(elapsed(place.since, now).min(step.bake));
     format!(
         "{}, step {} of {}: {}; baked {baked} of {}",
         phase.name,

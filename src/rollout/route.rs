@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::declaration::{Exposure, Requirement, Rollout};
 use super::name::{FlagName, PhaseName, SignOffName};
-use super::standing::{Drift, Standing, StandingPlace, Unusable};
+use super::standing::{Drift, Standing, StandingPlace, Unusable, elapsed};
 use super::workload::{FlagSource, FlagValue, Health, Workload};
 use crate::judge::verdict::seconds;
 
@@ -197,7 +197,7 @@ impl Route {
             phase: present.name.clone(),
             step: place.step + 1,
             steps: present.steps.len(),
-            have: now.duration_since(place.since).unsigned_abs(),
+            have: elapsed(place.since, now),
             need: present.steps[place.step].bake,
         };
         let mut obstacles = Vec::new();
@@ -289,8 +289,7 @@ fn unmet_requirements<'a>(
                 return Some(Obstacle::PhaseIncomplete { phase: phase.clone() });
             };
             // A phase that still bakes is an obstacle of its own.
-            let complete = complete.min(now);
-            let have = now.duration_since(complete).unsigned_abs();
+            let have = elapsed(complete, now);
             (have < *complete_for).then(|| Obstacle::CompleteFor { phase: phase.clone(), have, need: *complete_for })
         }
     })
