@@ -63,8 +63,10 @@ pub fn quality_of_times(metric: &Metric, window: Window, scope: &Scope, samples:
     let sampled: Vec<(LivePod, Vec<Timestamp>)> =
         pods.into_iter().map(|pod| (pod.clone(), by_pod(&pod.name))).collect();
     // What lies closer together than the grid cannot be told apart on it.
-    let grid: Vec<Vec<Timestamp>> =
-        times.iter().map(|series| series.points.iter().map(|point| point.at).collect()).collect();
+    let inside = |series: &Series| -> Vec<Timestamp> {
+        series.points.iter().map(|point| point.at).filter(|at| *at >= window.from && *at <= window.to).collect()
+    };
+    let grid: Vec<Vec<Timestamp>> = times.iter().map(inside).collect();
     let step = typical_gap(grid.iter().map(Vec::as_slice)).unwrap_or_default();
     Ok(quality(metric.label(), &sampled, step, window, scope)?)
 }
