@@ -22,15 +22,16 @@ var (
 	kubectl    = os.Getenv("BENCH_KUBECTL")
 	directory  = os.Getenv("BENCH_DIR")
 	prometheus = os.Getenv("BENCH_PROMETHEUS")
-	namespace  = os.Getenv("BENCH_NAMESPACE")
-	phases     = os.Getenv("BENCH_PHASES")
+	busy       = os.Getenv("BENCH_BUSY")
+	idle       = os.Getenv("BENCH_IDLE")
+	files      = os.Getenv("BENCH_FILES")
 )
 
 func main() {
 	size := must(os.Stat(binary)).Size()
 	fmt.Println("start")
-	version := &subject{name: "cbctl --version", make: cbctl("--version")}
-	completions := &subject{name: "cbctl completions bash", make: cbctl("completions", "bash")}
+	version := &subject{name: "cbctl --version", make: cbctl(idle, "examples/quick", "--version")}
+	completions := &subject{name: "cbctl completions bash", make: cbctl(idle, "examples/quick", "completions", "bash")}
 	must(0, measure(rounds, version, completions))
 	version.print()
 	completions.print()
@@ -40,11 +41,11 @@ func main() {
 	judge("release binary", float64(size)/(1<<20), 10, " MiB")
 
 	fmt.Println("emergency rollback, one patch")
-	emergency := &subject{name: "cbctl rollback --emergency --no-wait", make: cbctl("rollback", "--emergency", "--no-wait")}
+	emergency := &subject{name: "cbctl rollback --emergency --no-wait", make: cbctl(idle, "examples/quick", "rollback", "--emergency", "--no-wait")}
 	curl := &subject{name: "curl, the same patch, new TLS connection", make: curlPatch}
 	setEnv := &subject{name: "kubectl set env", make: func(round int) *exec.Cmd {
-		return exec.Command(kubectl, "--kubeconfig", directory+"/kubeconfig", "-n", namespace, "set", "env",
-			"deployment/updog-idle", flagsOff("CB_CACHE_ENABLED", round), flagsOff("CB_HTTP_ENABLED", round), flagsOff("CB_DB_ENABLED", round))
+		return exec.Command(kubectl, "--kubeconfig", directory+"/kubeconfig", "-n", idle, "set", "env",
+			"deployment/updog", flagsOff("CB_CACHE_ENABLED", round), flagsOff("CB_HTTP_ENABLED", round), flagsOff("CB_DB_ENABLED", round))
 	}}
 	must(0, measure(rounds, emergency, curl, setEnv))
 	emergency.print()
@@ -54,7 +55,7 @@ func main() {
 	judge("against kubectl set env", ratio(emergency, setEnv), 0.2, "x")
 
 	fmt.Println("check of the cache phase")
-	check := &subject{name: "cbctl check cache", make: cbctlIn(phases, "check", "cache"), ok: []int{3, 4}}
+	check := &subject{name: "cbctl check cache", make: cbctl(busy, "phases", "check", "cache"), ok: []int{3, 4}}
 	must(0, measure(rounds, check))
 	check.print()
 	slowest, name := slowestQuery()
@@ -63,12 +64,9 @@ func main() {
 	judge("memory of a check", mib(median(check.rss)), 40, " MiB")
 }
 
-func cbctl(arguments ...string) func(int) *exec.Cmd {
-	return cbctlIn(filepath.Join(directory, "bench-idle"), arguments...)
-}
-
-func cbctlIn(files string, arguments ...string) func(int) *exec.Cmd {
-	arguments = append([]string{"--files", files, "--namespace", namespace, "--prometheus", prometheus}, arguments...)
+func cbctl(namespace, phases string, arguments ...string) func(int) *exec.Cmd {
+	phases = filepath.Join(files, phases)
+	arguments = append([]string{"--files", phases, "--namespace", namespace, "--prometheus", prometheus}, arguments...)
 	return func(int) *exec.Cmd {
 		command := exec.Command(binary, arguments...)
 		command.Env = append(os.Environ(), "KUBECONFIG="+directory+"/kubeconfig")
@@ -96,12 +94,12 @@ func curlPatch(round int) *exec.Cmd {
 	return exec.Command("curl", "--silent", "--show-error", "--fail", "--output", os.DevNull,
 		"--cacert", pki+"ca.crt", "--cert", pki+"admin.crt", "--key", pki+"admin.key",
 		"--request", "PATCH", "--header", "Content-Type: application/strategic-merge-patch+json", "--data", string(patch),
-		server+"/apis/apps/v1/namespaces/"+namespace+"/deployments/updog-idle?fieldManager=curl")
+		server+"/apis/apps/v1/namespaces/"+idle+"/deployments/updog?fieldManager=curl")
 }
 
 // slowestQuery sends each query of a check alone, each time on a new connection.
 func slowestQuery() (time.Duration, string) {
-	command := cbctlIn(phases, "check", "cache", "-o", "json")(0)
+	command := cbctl(busy, "phases", "check", "cache", "-o", "json")(0)
 	answer, _ := command.Output() // Exit codes 3 and 4 come with an answer too.
 	var report struct {
 		Queries []struct {
