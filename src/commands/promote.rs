@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::interrupt::interrupted;
-use super::{Aim, Context, Look, now, operation, target};
+use super::{Aim, Context, Look, known_phase, now, operation, target};
 use crate::cli::Promote;
 use crate::cluster::{Applied, Cluster, Ended, Entry, Found, Target, Wait, retry};
 use crate::error::{Error, ExitStatus};
@@ -24,8 +24,9 @@ const WAY_BACK: Duration = Duration::from_secs(5 * 60);
 
 pub(super) async fn run(context: &Context, arguments: &Promote) -> Result<ExitStatus, Error> {
     let rollout = context.rollout()?;
+    let phase = known_phase(&rollout, arguments.phase.as_ref())?;
     let cluster = context.cluster(rollout.header.namespace.as_deref()).await?;
-    let aim = Aim { phase: arguments.phase.as_ref(), adopt: arguments.adopt, at: None };
+    let aim = Aim { phase, adopt: arguments.adopt, at: None };
     let (look, identity) = tokio::join!(context.look(&rollout, &cluster, aim), cluster.identity());
     let Look { workload, decision, queries, now } = look?;
     let report = CheckReport::of(&rollout, &workload.namespace, &decision, queries, now);

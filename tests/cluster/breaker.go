@@ -37,7 +37,7 @@ const (
 type breaker struct {
 	label    string
 	enabled  bool
-	hairy    bool          // its threshold is so low that it trips on a healthy dependency
+	touchy   bool          // its threshold is so low that it trips on a healthy dependency
 	openFor  time.Duration // its own reset timeout
 	requests uint64
 	failures uint64
@@ -50,7 +50,7 @@ type breaker struct {
 func newBreaker(kind breakerKind, environment map[string]string, started time.Time, phase float64) breaker {
 	b := breaker{label: kind.label, enabled: isOn(environment[kind.variable+"_ENABLED"]), openFor: defaultOpenFor, since: started}
 	if threshold, err := strconv.Atoi(environment[kind.variable+"_FAILURE_THRESHOLD"]); err == nil && threshold <= 1 {
-		b.hairy = true
+		b.touchy = true
 	}
 	if ms, err := strconv.Atoi(environment[kind.variable+"_RESET_TIMEOUT_MS"]); err == nil && ms > 0 {
 		b.openFor = time.Duration(ms) * time.Millisecond
@@ -104,7 +104,7 @@ func (b *breaker) stateAt(now time.Time, s breakerSettings) int {
 	case "flicker":
 		return b.cycle(age, s)
 	}
-	if !b.hairy || age < closedBeforeTrip {
+	if !b.touchy || age < closedBeforeTrip {
 		return closed
 	}
 	return b.cycle(age-closedBeforeTrip, s)

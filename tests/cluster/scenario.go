@@ -39,11 +39,11 @@ type scenarioFile struct {
 func parseScenario(text string) (*scenario, error) {
 	converted, err := yaml.YAMLToJSONStrict([]byte(text))
 	if err != nil {
-		return nil, words(err)
+		return nil, words(err, "")
 	}
 	file := scenarioFile{}
 	if err := strictly(converted, &file); err != nil {
-		return nil, words(err)
+		return nil, words(err, "rules, when, env, pod, set")
 	}
 	s := &scenario{}
 	for number, written := range file.Rules {
@@ -57,12 +57,8 @@ func parseScenario(text string) (*scenario, error) {
 		if len(r.set) == 0 || string(r.set) == "null" {
 			return nil, fmt.Errorf("%s: it sets nothing", where)
 		}
-		tried := defaultBehaviour()
-		if err := r.apply(&tried); err != nil {
-			return nil, fmt.Errorf("%s.set: %w", where, words(err))
-		}
-		if err := tried.check(); err != nil {
-			return nil, fmt.Errorf("%s.set: %w", where, err)
+		if err := r.try(); err != nil {
+			return nil, fmt.Errorf("%s.set.%w", where, err)
 		}
 		s.rules = append(s.rules, r)
 	}
@@ -101,14 +97,35 @@ func (r *rule) matches(pod string, environment map[string]string) bool {
 // about.
 func (r *rule) apply(b *behaviour) error { return strictly(r.set, b) }
 
+// try applies the fields one by one, because the decoder's errors do not always
+// name the field.
+func (r *rule) try() error {
+	fields := map[string]json.RawMessage{}
+	if err := json.Unmarshal(r.set, &fields); err != nil {
+		return words(err, "")
+	}
+	tried := defaultBehaviour()
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		alone, err := json.Marshal(map[string]json.RawMessage{name: fields[name]})
+		if err != nil {
+			return err
+		}
+		if err := strictly(alone, &tried); err != nil {
+			return fmt.Errorf("%s: %w", name, words(err, settable()))
+		}
+	}
+	return tried.check()
+}
+
 func strictly(text []byte, into any) error {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	return decoder.Decode(into)
 }
 
-// words turns a decoder's error into one about the file.
-func words(err error) error {
+// words turns a decoder's error into one about the file. Known lists what could
+// have been written instead of an unknown field.
+func words(err error, known string) error {
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		text := fmt.Sprintf("%s: cannot be a %s", wrong.Field, wrong.Value)
 		if wrong.Type.String() == "string" {
@@ -116,17 +133,28 @@ func words(err error) error {
 		}
 		return errors.New(text)
 	}
-	text := strings.TrimPrefix(err.Error(), "json: ")
+	text := strings.ReplaceAll(strings.TrimPrefix(err.Error(), "json: "), "\n", "")
 	if strings.HasPrefix(text, "unknown field") {
-		text += "; there are: " + strings.Join(fieldNames(), ", ")
+		text += "; there are: " + known
 	}
 	return errors.New(text)
 }
 
-// fieldNames lists what can be set, from the type itself.
-func fieldNames() []string {
+// settable lists what can be set, from the type itself.
+func settable() string {
 	encoded, _ := json.Marshal(defaultBehaviour())
+	names := map[string]bool{}
+	collect(encoded, names)
+	return strings.Join(slices.Sorted(maps.Keys(names)), ", ")
+}
+
+func collect(object json.RawMessage, names map[string]bool) {
 	fields := map[string]json.RawMessage{}
-	_ = json.Unmarshal(encoded, &fields)
-	return slices.Sorted(maps.Keys(fields))
+	if json.Unmarshal(object, &fields) != nil {
+		return
+	}
+	for name, value := range fields {
+		names[name] = true
+		collect(value, names)
+	}
 }

@@ -73,9 +73,12 @@ func (s *scenarios) follow(ctx context.Context, object *v1.ConfigMap) {
 	problem := ""
 	if err != nil {
 		problem = err.Error()
-		fmt.Fprintf(os.Stderr, "scenario in %s: %s; the one before still holds\n", object.Namespace, problem)
-	} else {
+	}
+	switch {
+	case problem == "":
 		s.put(object.Namespace, parsed)
+	case problem != object.Annotations[prefix+"error"]: // otherwise this is the answer to our own mark
+		fmt.Fprintf(os.Stderr, "scenario in %s: %s; the one before still holds\n", object.Namespace, problem)
 	}
 	if err := s.mark(ctx, object, problem); err != nil && !apierrors.IsNotFound(err) {
 		fmt.Fprintf(os.Stderr, "scenario in %s: %v\n", object.Namespace, err)
