@@ -4,7 +4,10 @@
 //! Each test has a namespace of its own and sees both servers through proxies on which it can make them fail.
 //! `tests/run` starts the servers.
 
+mod emergency;
 mod harness;
+mod promote;
+mod rollback;
 mod story;
 
 /// A file that nobody declares would be a test that never runs.

@@ -1,5 +1,6 @@
 //! What a test does in the cluster as its administrator: the service, the scenario, and what somebody else changes.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ pub async fn delete_namespace(client: &Client, name: &str) {
 
 /// An annotation that steers the fake kubelet.
 pub fn simulated(wish: &str) -> String {
-    format!("sim.cbctl.dev/{wish}")
+    format!("{}{wish}", std::env::var("CBCTL_TEST_SIM_PREFIX").unwrap_or("sim.cbctl.dev/".to_owned()))
 }
 
 /// A Deployment of two pods with every breaker flag a literal "false".
@@ -125,6 +126,10 @@ impl World {
     pub async fn pods(&self) -> Vec<Pod> {
         let pods: Api<Pod> = Api::namespaced(self.kube.clone(), &self.namespace);
         pods.list(&ListParams::default().labels("app=store-pods")).await.unwrap().items
+    }
+
+    pub async fn pod_names(&self) -> BTreeSet<String> {
+        self.pods().await.into_iter().filter_map(|pod| pod.metadata.name).collect()
     }
 
     /// The container's environment as the Deployment has it now.

@@ -82,6 +82,8 @@ pub enum Act {
     Delay(Duration),
     /// Something else happens before the request is passed on.
     Before(Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>),
+    /// The JSON of the request is changed before it is passed on.
+    Rewrite(Arc<dyn Fn(&mut Value) + Send + Sync>),
     /// The JSON of the server's answer is changed.
     Alter(Arc<dyn Fn(&mut Value) + Send + Sync>),
 }
@@ -97,6 +99,10 @@ impl Act {
 
     pub fn before<F: Future<Output = ()> + Send + 'static>(act: impl Fn() -> F + Send + Sync + 'static) -> Self {
         Self::Before(Arc::new(move || Box::pin(act())))
+    }
+
+    pub fn rewrite(change: impl Fn(&mut Value) + Send + Sync + 'static) -> Self {
+        Self::Rewrite(Arc::new(change))
     }
 
     pub fn alter(change: impl Fn(&mut Value) + Send + Sync + 'static) -> Self {
@@ -231,14 +237,19 @@ async fn handle(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
             before().await;
             state.server.ask(request).await.map(whole)
         }
-        Some(Act::Alter(change)) => state.server.ask(request).await.map(|answer| {
-            whole(answer.map(|body| {
-                let mut json = serde_json::from_slice(&body).unwrap();
-                change(&mut json);
-                Bytes::from(json.to_string())
-            }))
-        }),
+        Some(Act::Rewrite(change)) => {
+            state.server.ask(request.map(|body| changed(&body, &*change))).await.map(whole)
+        }
+        Some(Act::Alter(change)) => {
+            state.server.ask(request).await.map(|answer| whole(answer.map(|body| changed(&body, &*change))))
+        }
     }
+}
+
+fn changed(body: &[u8], change: &dyn Fn(&mut Value)) -> Bytes {
+    let mut json = serde_json::from_slice(body).unwrap();
+    change(&mut json);
+    Bytes::from(json.to_string())
 }
 
 impl State {

@@ -14,6 +14,7 @@ static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         // Pods and the pattern for all of them; two templates may be there at once.
         (r"(storefront|updog)-[0-9a-z]{6,10}-[0-9a-z]{5}\b", "$1-POD"),
         (r"(storefront|updog)-([0-9a-z]{6,10}|\([0-9a-z|]+\))-\[a-z0-9\]\{5\}", "$1-PODS"),
+        (r#"ReplicaSet "(storefront|updog)-[0-9a-z]+""#, "ReplicaSet \"$1-HASH\""),
         (r#"("resourceVersion": ?)"\d+""#, "$1\"VERSION\""),
         // Times that things take, and ages.
         (r"\b(done in|in the deployment in|deployment/\S+ in) \d+(ms|s|m)\b", "$1 AGE"),
@@ -29,7 +30,7 @@ static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"( {2,})[\d.]+(%|ms|s)( {2,}[<>])", "${1}VALUE$3"),
         // Columns are as wide as what was taken out.
         (r"(?m)(\S) {3,}", "$1   "),
-        (r"(?m)^ {9,}(\S)", "         $1"),
+        (r"(?m)^ {6,}(\S)", "      $1"),
         // Progress goes by in more or fewer steps.
         (r"(?m)(^\d+ of \d+ pods? runs? the new values.*\n)+", "(progress of the pods)\n"),
     ];
