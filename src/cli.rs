@@ -45,8 +45,14 @@ pub struct Global {
     /// Address of Prometheus, instead of rollout.yaml's
     #[arg(long, value_name = "URL", env = "CBCTL_PROMETHEUS", global = true)]
     pub prometheus: Option<String>,
-    /// Bearer token for Prometheus, instead of rollout.yaml's token_file
-    #[arg(long = "prometheus-token", env = "CBCTL_PROMETHEUS_TOKEN", hide = true, hide_env_values = true, global = true)]
+    /// Bearer token for Prometheus, instead of rollout.yaml's `token_file`
+    #[arg(
+        long = "prometheus-token",
+        env = "CBCTL_PROMETHEUS_TOKEN",
+        hide = true,
+        hide_env_values = true,
+        global = true
+    )]
     pub prometheus_token: Option<String>,
     /// Form of the answer
     #[arg(short, long, value_enum, default_value_t, global = true)]
@@ -54,7 +60,7 @@ pub struct Global {
     /// Print the answer and errors, and nothing else
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Do without colour, as with NO_COLOR set
+    /// Do without colour, as with `NO_COLOR` set
     #[arg(long, global = true)]
     pub no_color: bool,
 }

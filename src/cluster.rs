@@ -21,8 +21,8 @@ use jiff::SignedDuration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::Pod;
-use kube::core::params::{GetParams, ListParams, PatchParams, PostParams};
 use kube::core::params::Patch;
+use kube::core::params::{GetParams, ListParams, PatchParams, PostParams};
 use kube::core::{ObjectList, Request};
 use serde_json::Value;
 
@@ -45,6 +45,8 @@ const FIELD_MANAGER: &str = "cbctl";
 /// A connection to one namespace of one API server.
 pub struct Cluster {
     client: kube::Client,
+    /// Address of the API server, for messages.
+    server: String,
     pub namespace: String,
     /// Name of the kubeconfig's context; None inside a cluster.
     pub context: Option<String>,
@@ -99,15 +101,15 @@ impl Cluster {
     /// # Errors
     /// [`Error::NoRecord`] and [`Error::SeveralRecords`] where there is not exactly one.
     pub async fn recorded_target(&self, deployment: Option<&str>) -> Result<(Target, Flags), Error> {
-        let deployments = match deployment {
-            Some(name) => vec![self.deployment(name).await?.value],
-            None => {
-                let request = Request::new(path_of::<Deployment>(&self.namespace)).list(&ListParams::default());
-                let list: Answer<ObjectList<Deployment>> = self.send(request).await.map_err(|source| {
-                    Error::ListDeployments { namespace: self.namespace.clone(), source }
-                })?;
-                list.value.items
-            }
+        let deployments = if let Some(name) = deployment {
+            vec![self.deployment(name).await?.value]
+        } else {
+            let request = Request::new(path_of::<Deployment>(&self.namespace)).list(&ListParams::default());
+            let list: Answer<ObjectList<Deployment>> = self
+                .send(request)
+                .await
+                .map_err(|source| Error::ListDeployments { namespace: self.namespace.clone(), source })?;
+            list.value.items
         };
         let mut recorded = deployments.iter().filter_map(annotation::recorded_target);
         let first = recorded.next().ok_or_else(|| Error::NoRecord {

@@ -83,15 +83,15 @@ struct Context {
 struct Look {
     workload: Workload,
     decision: Decision,
-    queries: Vec<String>,
+    queries: serde_json::Value,
     now: Timestamp,
 }
 
 /// How to look.
 #[derive(Default)]
-struct Aim<'a> {
-    /// The phase that is asked about; the next step if None.
-    phase: Option<&'a PhaseName>,
+struct Aim {
+    /// Index of the phase that is asked about; the next step if None.
+    phase: Option<usize>,
     adopt: bool,
     /// A past time to judge.
     at: Option<Timestamp>,
@@ -121,17 +121,15 @@ impl Context {
     }
 
     /// Observes, judges and decides, without touching anything.
-    async fn look(&self, rollout: &Rollout, cluster: &Cluster, aim: Aim<'_>) -> Result<Look, Error> {
-        let phase = aim.phase.map(|name| known_phase(rollout, name)).transpose()?;
+    async fn look(&self, rollout: &Rollout, cluster: &Cluster, aim: Aim) -> Result<Look, Error> {
         let prometheus = self.prometheus(&rollout.header)?;
         let Found { workload, clock_offset } = cluster.read(&target(&rollout.header)).await?;
         let now = aim.at.unwrap_or_else(now);
-        let route = Route::find(rollout, &workload, phase, aim.adopt, now);
+        let route = Route::find(rollout, &workload, aim.phase, aim.adopt, now);
         let conditions: Vec<_> = decision::conditions(rollout, &route).collect();
         let moment = Moment { now, past: aim.at.is_some(), cluster_clock_offset: clock_offset };
         let header = &rollout.header;
-        let seen =
-            observe::sample(prometheus.as_ref(), header, &workload, &route.standing, &conditions, &moment).await;
+        let seen = observe::sample(prometheus.as_ref(), header, &workload, &route.standing, &conditions, &moment).await;
         let decision = decision::decide(rollout, &workload, route, |condition| {
             judge::judge(condition, &seen.scope, &seen.samples)
         });
@@ -139,8 +137,10 @@ impl Context {
     }
 }
 
-fn known_phase(rollout: &Rollout, name: &PhaseName) -> Result<usize, Error> {
-    rollout.index_of(name).ok_or_else(|| {
+/// The phase that the user named, as an index; asked before anything is connected to.
+fn known_phase(rollout: &Rollout, name: Option<&PhaseName>) -> Result<Option<usize>, Error> {
+    let Some(name) = name else { return Ok(None) };
+    rollout.index_of(name).map(Some).ok_or_else(|| {
         let known: Vec<&str> = rollout.phases.iter().map(|phase| phase.name.as_str()).collect();
         unknown("phase", name.as_str(), &known)
     })

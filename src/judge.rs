@@ -22,17 +22,27 @@ mod tests;
 
 use condition::{Condition, Measure};
 use samples::{Samples, Scope};
-use verdict::Judgement;
+use verdict::{Judgement, Trouble};
 
 /// Judges one condition on what one look at the world found.
 pub fn judge(condition: &Condition, scope: &Scope, samples: &Samples) -> Judgement {
-    let judged = match &condition.measure {
-        Measure::ErrorRate { limit } => error_rate::judge(condition, *limit, scope, samples),
-        Measure::Latency { quantile, limit } => latency::judge(condition, *quantile, *limit, scope, samples),
+    judge_window(condition, scope, samples).unwrap_or_else(Judgement::from)
+}
+
+/// A broken answer is told before anything else; and before the change is old enough, nothing else matters.
+fn judge_window(condition: &Condition, scope: &Scope, samples: &Samples) -> Result<Judgement, Trouble> {
+    for metric in condition.needs() {
+        if let Err(Trouble::Fault(fault)) = samples.get(&metric) {
+            return Err(fault.into());
+        }
+    }
+    let window = counts::window(condition.window, scope)?;
+    match &condition.measure {
+        Measure::ErrorRate { limit } => error_rate::judge(condition, *limit, window, scope, samples),
+        Measure::Latency { quantile, limit } => latency::judge(condition, *quantile, *limit, window, scope, samples),
         Measure::StuckOpen { breaker, encoding } => {
-            breaker::judge_stuck_open(condition, breaker, *encoding, scope, samples)
-        },
-        Measure::Query(promql) => query::judge(condition, promql, scope, samples),
-    };
-    judged.unwrap_or_else(Judgement::from)
+            breaker::judge_stuck_open(condition, breaker, *encoding, window, scope, samples)
+        }
+        Measure::Query(asked) => query::judge(condition, asked, window, samples),
+    }
 }

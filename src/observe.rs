@@ -3,28 +3,26 @@
 //! The only room that sees both edges. It decides which samples are needed and fetches each of them once; it judges
 //! nothing.
 
-use std::time::Duration;
+mod grid;
+
+use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::judge::condition::{Condition, Metric};
 use crate::judge::query::POINTS;
-use crate::judge::samples::{LivePod, Samples, Scope, Series};
+use crate::judge::samples::{LivePod, Point, Samples, Scope, Series};
 use crate::judge::verdict::{Fault, Trouble};
 use crate::prometheus::selector::{Pods, pod_pattern};
-use crate::prometheus::{Prometheus, Query, RawSeries};
+use crate::prometheus::{Answer, Prometheus, Query, RawSeries};
 use crate::rollout::declaration::Header;
 use crate::rollout::standing::Standing;
 use crate::rollout::workload::{Health, Workload};
+use grid::Grid;
 
 /// Queries under way at once.
 const AT_ONCE: usize = 8;
-/// Points of the grid inside the shortest window.
-const POINTS_IN_SHORTEST: f64 = 8.0;
-/// Points of the grid in all, well below the 11,000 that Prometheus allows.
-const MOST_POINTS: f64 = 5_000.0;
-
 /// When and about what to look.
 pub struct Moment {
     pub now: Timestamp,
@@ -38,8 +36,8 @@ pub struct Moment {
 pub struct Observation {
     pub scope: Scope,
     pub samples: Samples,
-    /// The queries as they were sent.
-    pub queries: Vec<String>,
+    /// The queries as they were sent, for the record.
+    pub queries: serde_json::Value,
 }
 
 /// Fetches what the conditions need, each metric once.
@@ -62,38 +60,38 @@ pub async fn sample(
     let templates = if moment.past { Vec::new() } else { workload.templates().into_iter().collect() };
     let pattern = pod_pattern(&workload.deployment, templates.into_iter());
     let pods = Pods { namespace: &workload.namespace, pattern: &pattern, labels: &header.prometheus.selector };
-    let grid = Grid::of(conditions, now);
-    let mut asked: Vec<(Query, Vec<Metric>)> = Vec::new();
+    let counted = conditions.iter().filter(|condition| condition.needs().iter().any(Metric::is_counted));
+    let grid = Grid::of(counted.map(|condition| condition.window), now);
+    let mut asked: Vec<Query> = Vec::new();
+    let mut share = |query: Query| {
+        asked.iter().position(|same| *same == query).unwrap_or_else(|| {
+            asked.push(query);
+            asked.len() - 1
+        })
+    };
+    let needed: Vec<(Metric, Result<Vec<usize>, Fault>)> = metrics
+        .into_iter()
+        .map(|metric| {
+            let queries = queries(&metric, header, &pods, &grid);
+            (metric, queries.map(|queries| queries.into_iter().map(&mut share).collect()))
+        })
+        .collect();
+    let answers = ask(prometheus, &asked).await;
     let mut samples = Samples::default();
-    for metric in metrics {
-        match query(&metric, header, &pods, &grid) {
-            Err(fault) => samples.insert(metric, Err(fault.into())),
-            Ok(query) => match asked.iter_mut().find(|(same, _)| *same == query) {
-                Some((_, shared)) => shared.push(metric),
-                None => asked.push((query, vec![metric])),
-            },
-        }
+    for (metric, queries) in needed {
+        let parts = queries.map(|queries| queries.iter().map(|index| answers[*index].series.clone()).collect());
+        let series = parts.map_err(Trouble::from).and_then(|parts: Vec<_>| parts.into_iter().collect());
+        let series = series.map(|parts: Vec<_>| by_pod(parts, &metric, header, &pods));
+        samples.insert(metric, series);
     }
-    let mut offsets = vec![Some(SignedDuration::ZERO), moment.cluster_clock_offset];
-    if let Some(prometheus) = prometheus {
-        let answers: Vec<_> =
-            stream::iter(&asked).map(|(query, _)| prometheus.ask(query)).buffered(AT_ONCE).collect().await;
-        for ((_, metrics), answer) in asked.iter().zip(answers) {
-            offsets.push(answer.clock_offset);
-            for metric in metrics {
-                let series = answer.series.clone().map(|series| by_pod(series, metric, header, &pods));
-                samples.insert(metric.clone(), series);
-            }
-        }
-    } else {
-        for metric in asked.iter().flat_map(|(_, metrics)| metrics) {
-            let nowhere = Trouble::Fault(Fault::NotDeclared { indicator: "prometheus.url" });
-            samples.insert(metric.clone(), Err(nowhere));
-        }
-    }
+    let clocks = [Some(SignedDuration::ZERO), moment.cluster_clock_offset];
+    let offsets: Vec<_> = clocks.into_iter().chain(answers.iter().map(|answer| answer.clock_offset)).collect();
     let clock_skew = if moment.past { Some(SignedDuration::ZERO) } else { skew(&offsets) };
-    let queries = asked.iter().map(|(query, _)| query.promql().to_owned()).collect();
-    Observation { scope: scope(workload, standing, moment, now, clock_skew), samples, queries }
+    Observation {
+        scope: scope(workload, standing, moment, now, clock_skew),
+        samples,
+        queries: serde_json::json!(asked),
+    }
 }
 
 fn scope(
@@ -117,31 +115,6 @@ fn scope(
     Scope { pods: Some(pods), since, now, clock_skew, rolling }
 }
 
-/// The moments at which counters are read: one grid for all, so that each counter is fetched once.
-struct Grid {
-    from: Timestamp,
-    to: Timestamp,
-    step: Duration,
-}
-
-impl Grid {
-    fn of(conditions: &[&Condition], now: Timestamp) -> Self {
-        let windows = conditions
-            .iter()
-            .filter(|condition| condition.needs().iter().any(Metric::is_counted))
-            .map(|condition| condition.window.as_secs_f64().ceil().max(1.0));
-        let (shortest, longest) =
-            windows.fold((f64::INFINITY, 1.0_f64), |(low, high), window| (low.min(window), high.max(window)));
-        let points = (longest / shortest.min(longest) * POINTS_IN_SHORTEST).ceil().min(MOST_POINTS);
-        let from = now.checked_sub(Duration::from_secs_f64(longest)).unwrap_or(Timestamp::MIN);
-        Self { from, to: now, step: Duration::from_secs_f64(longest / points) }
-    }
-
-    fn range(&self, promql: String) -> Query {
-        Query::Range { promql, from: self.from, to: self.to, step: self.step }
-    }
-}
-
 impl Metric {
     /// Read on the common grid.
     fn is_counted(&self) -> bool {
@@ -152,50 +125,66 @@ impl Metric {
     }
 }
 
-fn query(metric: &Metric, header: &Header, pods: &Pods<'_>, grid: &Grid) -> Result<Query, Fault> {
+fn queries(metric: &Metric, header: &Header, pods: &Pods<'_>, grid: &Grid) -> Result<Vec<Query>, Fault> {
     let error_rate =
         || header.indicators.error_rate.as_ref().ok_or(Fault::NotDeclared { indicator: "indicators.error_rate" });
     let histogram =
         || header.indicators.latency_histogram.as_deref().ok_or(Fault::NotDeclared { indicator: "indicators.latency" });
     Ok(match metric {
-        Metric::Requests => grid.range(pods.counter(&error_rate()?.requests)),
-        Metric::RequestTimes => grid.range(pods.sample_times(&error_rate()?.requests)),
-        Metric::Errors => grid.range(pods.errors(&error_rate()?.errors)),
-        Metric::Buckets => grid.range(pods.buckets(histogram()?)),
-        Metric::BucketTimes => grid.range(pods.sample_times(&format!("{}_count", histogram()?))),
+        Metric::Requests => grid.queries(&pods.counter(&error_rate()?.requests)),
+        Metric::RequestTimes => grid.queries(&pods.sample_times(&error_rate()?.requests)),
+        Metric::Errors => grid.queries(&pods.errors(&error_rate()?.errors)),
+        Metric::Buckets => grid.queries(&pods.buckets(histogram()?)),
+        Metric::BucketTimes => grid.queries(&pods.sample_times(&format!("{}_count", histogram()?))),
         Metric::BreakerState { breaker, window } => {
             let metrics =
                 header.breaker_metrics.as_ref().ok_or(Fault::NotDeclared { indicator: "breakers.metrics" })?;
             let declared = header.breaker(breaker).ok_or(Fault::NotDeclared { indicator: "breakers" })?;
             let promql = pods.breaker_states(&metrics.state_gauge, &metrics.label, &declared.pattern, *window);
-            Query::Raw { promql, at: grid.to }
+            vec![Query::Raw { promql, at: grid.now() }]
         }
         Metric::Query(query, window) => {
             let promql = pods.substitute(&query.promql);
             if query.throughout {
-                let from = grid.to.checked_sub(*window).unwrap_or(Timestamp::MIN);
+                let from = grid.now().checked_sub(*window).unwrap_or(Timestamp::MIN);
                 let step = *window / u32::try_from(POINTS).unwrap_or(1);
-                Query::Range { promql, from, to: grid.to, step }
+                vec![Query::Range { promql, from, to: grid.now(), step }]
             } else {
-                Query::Instant { promql, at: grid.to }
+                vec![Query::Instant { promql, at: grid.now() }]
             }
         }
     })
 }
 
-/// Names each series by its pod, and by the label that tells the series of one pod apart.
-fn by_pod(series: Vec<RawSeries>, metric: &Metric, header: &Header, pods: &Pods<'_>) -> Vec<Series> {
-    let part = match metric {
+/// Sends the queries, some at once; without a server each is answered by that lack.
+async fn ask(prometheus: Option<&Prometheus>, queries: &[Query]) -> Vec<Answer> {
+    let Some(prometheus) = prometheus else {
+        let nowhere = || Err(Fault::NotDeclared { indicator: "prometheus.url" }.into());
+        return queries.iter().map(|_| Answer { series: nowhere(), clock_offset: None }).collect();
+    };
+    stream::iter(queries).map(|query| prometheus.ask(query)).buffered(AT_ONCE).collect().await
+}
+
+/// Names each series by its pod, and by the label that tells the series of one pod apart; the parts of a grid, which
+/// come in order of time, are joined.
+fn by_pod(parts: Vec<Vec<RawSeries>>, metric: &Metric, header: &Header, pods: &Pods<'_>) -> Vec<Series> {
+    let part_label = match metric {
         Metric::Buckets => Some("le"),
         Metric::BreakerState { .. } => header.breaker_metrics.as_ref().map(|metrics| metrics.label.as_str()),
         Metric::Requests | Metric::RequestTimes | Metric::Errors | Metric::BucketTimes | Metric::Query(..) => None,
     };
-    series
+    let mut joined: BTreeMap<BTreeMap<String, String>, Vec<Point>> = BTreeMap::new();
+    for RawSeries { labels, points } in parts.into_iter().flatten() {
+        joined.entry(labels).or_default().extend(points);
+    }
+    joined
         .into_iter()
-        .map(|RawSeries { mut labels, points }| Series {
-            pod: labels.remove(pods.label()).unwrap_or_default(),
-            part: part.and_then(|label| labels.remove(label)).unwrap_or_default(),
-            points,
+        .map(|(mut labels, mut points)| {
+            // The moment at which two parts meet is in both.
+            points.dedup_by_key(|point| point.at);
+            let pod = labels.remove(pods.label()).unwrap_or_default();
+            let part = part_label.and_then(|label| labels.remove(label)).unwrap_or_default();
+            Series { pod, part, points }
         })
         .collect()
 }

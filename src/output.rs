@@ -74,7 +74,9 @@ impl Printer {
     /// Prints the answer.
     pub fn answer(&self, report: &impl Report) {
         match self.format {
-            Format::Table => self.raw(&report.lines().iter().map(|line| self.dress(line, self.color.stdout)).collect::<String>()),
+            Format::Table => {
+                self.raw(&report.lines().iter().map(|line| self.dress(line, self.color.stdout)).collect::<String>());
+            }
             Format::Json => {
                 let json = serde_json::to_string_pretty(report).unwrap_or_else(|error| error.to_string());
                 self.raw(&format!("{json}\n"));
@@ -100,6 +102,12 @@ impl Printer {
     pub fn warn(&self, error: &dyn std::error::Error) {
         self.tell(&format!("warning: {error}"));
         self.causes(error);
+    }
+
+    /// Tells of a failure that is followed by another attempt.
+    pub fn retrying(&self, error: &dyn std::error::Error) {
+        let causes = std::iter::successors(error.source(), |cause| cause.source()).map(|cause| format!(": {cause}"));
+        self.tell(&format!("warning: {error}{}; trying again", causes.collect::<String>()));
     }
 
     /// Prints an error with its causes, what it points at, and what to do about it.

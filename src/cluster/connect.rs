@@ -34,10 +34,10 @@ impl Cluster {
         config.connect_timeout = Some(CONNECT);
         // Retries are ours to decide: an attempt that may not be repeated must not be, and deadlines are kept.
         config.default_retry = false;
-        let server = config.cluster_url.to_string();
+        let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let namespace = connection.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client =
-            Client::try_from(config).map_err(|source| Error::Connect { server, source: Box::new(source) })?;
-        Ok(Self { client, namespace, context })
+        let client = Client::try_from(config)
+            .map_err(|source| Error::Connect { server: server.clone(), source: Box::new(source) })?;
+        Ok(Self { client, server, namespace, context })
     }
 }

@@ -141,11 +141,8 @@ fn pod(pod: &KubePod, container: &str, wanted: &BTreeSet<FlagName>) -> Option<Po
     let of_container = spec.containers.iter().find(|found| found.name == container);
     let container_status =
         status.container_statuses.iter().flatten().find(|container_status| container_status.name == container);
-    let ready = status
-        .conditions
-        .iter()
-        .flatten()
-        .any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    let ready =
+        status.conditions.iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True");
     Some(Pod {
         name: pod.metadata.name.clone()?,
         template: labels.and_then(|labels| labels.get("pod-template-hash")).cloned().unwrap_or_default(),
@@ -155,21 +152,24 @@ fn pod(pod: &KubePod, container: &str, wanted: &BTreeSet<FlagName>) -> Option<Po
             .map(|time| time.0),
         ready,
         terminating: pod.metadata.deletion_timestamp.is_some(),
-        waiting: if ready { None } else { Some(why_not_ready(&status)) },
+        waiting: if ready { None } else { why_not_ready(&status) },
         restarts: container_status.map(|status| status.restart_count).unwrap_or_default(),
         flags: of_container.map(|found| flags(found, wanted)).unwrap_or_default(),
     })
 }
 
-fn why_not_ready(status: &PodStatus) -> String {
+/// What the scheduler or the kubelet says; None where they say nothing, as of a pod that just starts.
+fn why_not_ready(status: &PodStatus) -> Option<String> {
     let unscheduled = status
         .conditions
         .iter()
         .flatten()
         .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False")
         .and_then(|condition| condition.reason.clone());
-    let waiting = status.container_statuses.iter().flatten().find_map(|container| {
-        container.state.as_ref()?.waiting.as_ref()?.reason.clone()
-    });
-    unscheduled.or(waiting).unwrap_or_else(|| "NotReady".to_owned())
+    let waiting = status
+        .container_statuses
+        .iter()
+        .flatten()
+        .find_map(|container| container.state.as_ref()?.waiting.as_ref()?.reason.clone());
+    unscheduled.or(waiting)
 }

@@ -55,9 +55,15 @@ pub enum Error {
         #[source]
         source: Refusal,
     },
-    #[error("deployment \"{deployment}\" in namespace \"{namespace}\" has no container \"{container}\", but {}", names(available))]
+    #[error(
+        "deployment \"{deployment}\" in namespace \"{namespace}\" has no container \"{container}\", but {}",
+        names(available)
+    )]
     NoContainer { namespace: String, deployment: String, container: String, available: Vec<String> },
-    #[error("deployment \"{deployment}\" in namespace \"{namespace}\" has several containers ({}) and none is named", names(available))]
+    #[error(
+        "deployment \"{deployment}\" in namespace \"{namespace}\" has several containers ({}) and none is named",
+        names(available)
+    )]
     SeveralContainers { namespace: String, deployment: String, available: Vec<String> },
     #[error("{} in namespace \"{namespace}\" carries a cbctl position", match deployment {
         Some(name) => format!("deployment \"{name}\" does not: no record"),
@@ -75,8 +81,8 @@ pub enum Refusal {
     #[error("{message}")]
     Api { code: u16, message: String, retry_after: Option<Duration> },
     /// There was no answer.
-    #[error("{detail}")]
-    Transport { detail: String },
+    #[error("{server}: {detail}")]
+    Transport { server: String, detail: String },
     #[error("no answer within {}s", after.as_secs())]
     Timeout { after: Duration },
     #[error("the answer is not what the API server should say")]
@@ -93,12 +99,12 @@ pub enum Refusal {
 
 impl Refusal {
     /// The innermost causes say what happened; the outer ones only repeat them.
-    pub(super) fn transport(source: &(dyn std::error::Error + 'static)) -> Self {
+    pub(super) fn transport(server: &str, source: &(dyn std::error::Error + 'static)) -> Self {
         let mut innermost = source;
         while let Some(cause) = innermost.source() {
             innermost = cause;
         }
-        Self::Transport { detail: innermost.to_string() }
+        Self::Transport { server: server.to_owned(), detail: innermost.to_string() }
     }
 
     pub(super) fn api(code: u16, body: &[u8], retry_after: Option<Duration>) -> Self {
@@ -160,9 +166,7 @@ impl Error {
                 return Some("name it in rollout.yaml: target: {deployment: …, container: …}".to_owned());
             }
             Self::NoRecord { .. } | Self::SeveralRecords { .. } => {
-                return Some(
-                    "name what to switch off: --deployment NAME --flag NAME [--flag NAME …]".to_owned(),
-                );
+                return Some("name what to switch off: --deployment NAME --flag NAME [--flag NAME …]".to_owned());
             }
             Self::Connect { .. } => return None,
             Self::ReadDeployment { namespace, .. } => ("get", "deployments", namespace.as_str()),
@@ -173,9 +177,9 @@ impl Error {
             Self::Identify { .. } => ("create", "selfsubjectreviews", ""),
         };
         match self.refusal()? {
-            Refusal::Api { code: 401, .. } => {
-                Some("the credentials are missing, wrong or expired: log in again, or choose another --context".to_owned())
-            }
+            Refusal::Api { code: 401, .. } => Some(
+                "the credentials are missing, wrong or expired: log in again, or choose another --context".to_owned(),
+            ),
             Refusal::Api { code: 403, .. } => Some(format!(
                 "needs `{verb}` on {object}{}: the role in README \"Permissions\" gives it",
                 if namespace.is_empty() { String::new() } else { format!(" in namespace {namespace}") }

@@ -5,8 +5,8 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::core::params::{Patch, PatchParams, PostParams};
 use kube::core::Request;
+use kube::core::params::{Patch, PatchParams, PostParams};
 use serde::Serialize;
 use serde_json::json;
 
@@ -53,13 +53,10 @@ impl Cluster {
         let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": labels}, "data": data});
         let create = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let body = serde_json::to_vec(&map).map_err(|source| failed(Refusal::Decode { source }))?;
-        let created: Result<Answer<ConfigMap>, Refusal> =
-            self.send(Request::new(&*path).create(&create, body)).await;
+        let created: Result<Answer<ConfigMap>, Refusal> = self.send(Request::new(&*path).create(&create, body)).await;
         match created {
             // Somebody else created it meanwhile.
-            Err(Refusal::Api { code: 409, .. }) => {
-                self.send::<ConfigMap>(append()).await.map(drop).map_err(failed)
-            }
+            Err(Refusal::Api { code: 409, .. }) => self.send::<ConfigMap>(append()).await.map(drop).map_err(failed),
             done => done.map(drop).map_err(failed),
         }
     }

@@ -15,29 +15,29 @@ use crate::rollout::workload::FlagValue;
 /// Flags and record in one, valid only for the version that was read.
 pub(super) fn of_plan(plan: &Plan, container: &str) -> Value {
     let mut annotations = Map::new();
-    annotations.insert(POSITION.to_owned(), plan.position.as_ref().map_or(Value::Null, |position| text_of(position)));
+    annotations.insert(POSITION.to_owned(), plan.position.as_ref().map_or(Value::Null, text_of));
     if plan.accepts_emergency {
         annotations.insert(EMERGENCY.to_owned(), Value::Null);
     }
     let mut patch = json!({"metadata": {"resourceVersion": plan.resource_version, "annotations": annotations}});
     if !plan.changes.is_empty() {
-        let env = plan.changes.iter().map(|change| entry(&change.flag, &change.after)).collect();
-        patch["spec"] = template(container, env);
+        let env: Vec<Value> = plan.changes.iter().map(|change| entry(&change.flag, &change.after)).collect();
+        patch["spec"] = template(container, &env);
     }
     patch
 }
 
 /// No version: an emergency must win. And no position: nothing was read, so that nothing may be overwritten.
 pub(super) fn of_emergency(container: &str, off: &Flags, mark: &Emergency) -> Value {
-    let env = off.iter().map(|(flag, value)| entry(flag, &FlagValue::Literal(value.clone()))).collect();
-    json!({"metadata": {"annotations": {EMERGENCY: text_of(mark)}}, "spec": template(container, env)})
+    let env: Vec<Value> = off.iter().map(|(flag, value)| entry(flag, &FlagValue::Literal(value.clone()))).collect();
+    json!({"metadata": {"annotations": {EMERGENCY: text_of(mark)}}, "spec": template(container, &env)})
 }
 
 pub(super) fn of_sign_off(name: &SignOffName, sign_off: &SignOff) -> Value {
     json!({"metadata": {"annotations": {format!("{SIGN_OFF}{name}"): text_of(sign_off)}}})
 }
 
-fn template(container: &str, env: Vec<Value>) -> Value {
+fn template(container: &str, env: &[Value]) -> Value {
     json!({"template": {"spec": {"containers": [{"name": container, "env": env}]}}})
 }
 

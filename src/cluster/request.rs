@@ -36,13 +36,21 @@ impl Cluster {
     }
 
     async fn exchange<T: DeserializeOwned>(&self, request: http::Request<Vec<u8>>) -> Result<Answer<T>, Refusal> {
-        let response =
-            self.client.send(request.map(Body::from)).await.map_err(|source| Refusal::transport(&source))?;
+        let response = self
+            .client
+            .send(request.map(Body::from))
+            .await
+            .map_err(|source| Refusal::transport(&self.server, &source))?;
         let status = response.status();
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let clock_offset = header(http::header::DATE).and_then(clock_offset);
         let retry_after = header(http::header::RETRY_AFTER).and_then(|seconds| seconds.parse().ok());
-        let body = response.into_body().collect().await.map_err(|source| Refusal::transport(&source))?.to_bytes();
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .map_err(|source| Refusal::transport(&self.server, &source))?
+            .to_bytes();
         if !status.is_success() {
             return Err(Refusal::api(status.as_u16(), &body, retry_after.map(Duration::from_secs)));
         }

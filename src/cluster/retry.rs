@@ -9,14 +9,16 @@ use super::{Error, Refusal};
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Repeats `attempt` while its error is transient and the deadline is ahead; `told` hears of every failure that is
-/// followed by another attempt.
+/// Repeats `attempt` while its error is transient and the deadline is ahead; `told` hears of every new kind of failure
+/// that is followed by another attempt. Being interrupted ends it between two attempts, never inside one.
 pub async fn retry<T>(
     deadline: Instant,
+    interrupted: &mut (impl Future<Output = ()> + Unpin),
     mut told: impl FnMut(&Error),
     mut attempt: impl AsyncFnMut() -> Result<T, Error>,
 ) -> Result<T, Error> {
     let mut pause = FIRST_PAUSE;
+    let mut last = None;
     loop {
         let error = match attempt().await {
             Ok(value) => return Ok(value),
@@ -30,8 +32,15 @@ pub async fn retry<T>(
         if !error.is_transient() || next >= deadline {
             return Err(error);
         }
-        told(&error);
-        tokio::time::sleep_until(next).await;
+        let cause = error.refusal().map(ToString::to_string);
+        if cause != last {
+            told(&error);
+            last = cause;
+        }
+        tokio::select! {
+            () = &mut *interrupted => return Err(error),
+            () = tokio::time::sleep_until(next) => {}
+        }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }

@@ -33,13 +33,13 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
     let began = now();
     let deadline = Instant::now() + arguments.timeout;
     let mut interrupted = interrupted();
-    let order = order(context, arguments, deadline).await?;
+    let order = order(context, arguments, deadline, &mut interrupted).await?;
     let Order { cluster, deployment, container, off, .. } = &order;
     let operation = operation(String::new(), began);
     let mark = Emergency { at: began, operation: operation.id.clone(), reason: arguments.write.reason.clone() };
-    let told = |error: &crate::cluster::Error| context.printer.warn(error);
+    let told = |error: &crate::cluster::Error| context.printer.retrying(error);
     let switch_off = async || cluster.switch_off(deployment, container, off, &mark, arguments.write.dry_run).await;
-    let applied = retry(deadline, told, switch_off).await?;
+    let applied = retry(deadline, &mut interrupted, told, switch_off).await?;
 
     if arguments.write.dry_run {
         let headline = "dry run: the API server would switch every breaker off".to_owned();
@@ -82,8 +82,13 @@ async fn verify(
 }
 
 /// From rollout.yaml; from the command line and the Deployment's record where that cannot be used.
-async fn order(context: &Context, arguments: &Rollback, deadline: Instant) -> Result<Order, Error> {
-    let told = |error: &crate::cluster::Error| context.printer.warn(error);
+async fn order(
+    context: &Context,
+    arguments: &Rollback,
+    deadline: Instant,
+    interrupted: &mut (impl Future<Output = ()> + Unpin),
+) -> Result<Order, Error> {
+    let told = |error: &crate::cluster::Error| context.printer.retrying(error);
     let named: Flags = arguments.flags.iter().map(|flag| (flag.clone(), "false".to_owned())).collect();
     let header = match (&arguments.deployment, phase_file::load_header(&context.global.files)) {
         (None, Ok(header)) => header,
@@ -93,18 +98,20 @@ async fn order(context: &Context, arguments: &Rollback, deadline: Instant) -> Re
                 context.printer.warn(error);
             }
             let cluster = context.cluster(None).await?;
-            return recorded_order(cluster, arguments, named, deadline, told).await.map_err(|error| match (error, files) {
-                (Error::Cluster(error @ crate::cluster::Error::NoRecord { .. }), Some(files)) => {
-                    Error::NothingNamed { files: Box::new(files), hint: error.hint().unwrap_or_default() }
-                }
-                (error, _) => error,
-            });
+            return recorded_order(cluster, arguments, named, deadline, interrupted, told).await.map_err(
+                |error| match (error, files) {
+                    (Error::Cluster(error @ crate::cluster::Error::NoRecord { .. }), Some(files)) => {
+                        Error::NothingNamed { files: Box::new(files), hint: error.hint().unwrap_or_default() }
+                    }
+                    (error, _) => error,
+                },
+            );
         }
     };
     let cluster = context.cluster(header.namespace.as_deref()).await?;
     let container = match header.container.clone() {
         Some(container) => container,
-        None => retry(deadline, told, async || cluster.only_container(&header.deployment).await).await?,
+        None => retry(deadline, interrupted, told, async || cluster.only_container(&header.deployment).await).await?,
     };
     let off = header.breakers_off();
     Ok(Order { cluster, name: header.name, deployment: header.deployment, container, off })
@@ -115,20 +122,21 @@ async fn recorded_order(
     arguments: &Rollback,
     named: Flags,
     deadline: Instant,
+    interrupted: &mut (impl Future<Output = ()> + Unpin),
     told: impl Fn(&crate::cluster::Error),
 ) -> Result<Order, Error> {
     match (&arguments.deployment, named.is_empty()) {
         (Some(deployment), false) => {
             let container = match arguments.container.clone() {
                 Some(container) => container,
-                None => retry(deadline, &told, async || cluster.only_container(deployment).await).await?,
+                None => retry(deadline, interrupted, &told, async || cluster.only_container(deployment).await).await?,
             };
             let (name, deployment) = (deployment.clone(), deployment.clone());
             Ok(Order { cluster, name, deployment, container, off: named })
         }
         (deployment, _) => {
             let read = async || cluster.recorded_target(deployment.as_deref()).await;
-            let (target, off) = retry(deadline, &told, read).await?;
+            let (target, off) = retry(deadline, interrupted, &told, read).await?;
             let container = arguments.container.clone().or(target.container).unwrap_or_default();
             Ok(Order { cluster, name: target.deployment.clone(), deployment: target.deployment, container, off })
         }
@@ -150,7 +158,7 @@ fn answer(
     report.pods = after.map(|after| after.spread(&wanted));
     if let Some(Ok(position)) = after.and_then(|after| after.position.as_ref()) {
         let place = &position.place;
-        report.next = Some(format!("was {}, step {}; on again with: cbctl promote {}", place.phase, place.step, place.phase));
+        report.next = Some(format!("was {}, step {}; goes on with: cbctl promote", place.phase, place.step));
     }
     context.printer.answer(&report);
     result.exit_status()

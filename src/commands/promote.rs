@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::interrupt::interrupted;
-use super::{Aim, Context, Look, now, operation, target};
+use super::{Aim, Context, Look, known_phase, now, operation, target};
 use crate::cli::Promote;
 use crate::cluster::{Applied, Cluster, Ended, Entry, Found, Target, Wait, retry};
 use crate::error::{Error, ExitStatus};
@@ -24,15 +24,20 @@ const WAY_BACK: Duration = Duration::from_secs(5 * 60);
 
 pub(super) async fn run(context: &Context, arguments: &Promote) -> Result<ExitStatus, Error> {
     let rollout = context.rollout()?;
+    let phase = known_phase(&rollout, arguments.phase.as_ref())?;
     let cluster = context.cluster(rollout.header.namespace.as_deref()).await?;
-    let aim = Aim { phase: arguments.phase.as_ref(), adopt: arguments.adopt, at: None };
+    let aim = Aim { phase, adopt: arguments.adopt, at: None };
     let (look, identity) = tokio::join!(context.look(&rollout, &cluster, aim), cluster.identity());
     let Look { workload, decision, queries, now } = look?;
     let report = CheckReport::of(&rollout, &workload.namespace, &decision, queries, now);
     let operation = operation(identity?, now);
     let plan = match decision.outcome() {
         decision::Outcome::Proceed => plan::promotion(&rollout, &workload, &decision.route, &operation),
-        _ => None,
+        decision::Outcome::RollBack
+        | decision::Outcome::Held
+        | decision::Outcome::Error
+        | decision::Outcome::Inconclusive
+        | decision::Outcome::NothingToDo => None,
     };
     let Some(plan) = plan else {
         context.printer.answer(&report);
@@ -40,8 +45,16 @@ pub(super) async fn run(context: &Context, arguments: &Promote) -> Result<ExitSt
     };
 
     let to = destination(&rollout, decision.route.destination);
-    context.printer.tell(&format!("{}: {to}", rollout.header.name));
-    let promotion = Promotion { context, cluster: &cluster, rollout: &rollout, target: target(&rollout.header), to, operation, report };
+    context.printer.tell(&change::announcement(&to, &workload.deployment, &plan));
+    let promotion = Promotion {
+        context,
+        cluster: &cluster,
+        rollout: &rollout,
+        target: target(&rollout.header),
+        to,
+        operation,
+        report,
+    };
     promotion.carry_out(arguments, &workload, &plan).await
 }
 
@@ -68,13 +81,15 @@ impl Promotion<'_> {
             let headline = format!("dry run: {} would be entered; the API server accepts the change", self.to);
             return Ok(self.answer(Outcome::DryRun, headline, plan, None));
         }
-        for line in change::plan(&workload.deployment, plan) {
-            printer.tell(&line);
-        }
         let applied = self.apply(plan, workload).await?;
         if plan.changes.is_empty() {
             self.remember(arguments, workload, plan, "done").await;
-            return Ok(self.answer(Outcome::Done, format!("done: {} is taken over, no flag changed", self.to), plan, None));
+            return Ok(self.answer(
+                Outcome::Done,
+                format!("done: {} begins, no flag had to change", self.to),
+                plan,
+                None,
+            ));
         }
 
         let wanted = plan.wanted();
@@ -149,8 +164,10 @@ impl Promotion<'_> {
         let printer = &self.context.printer;
         printer.tell(&format!("rollback: {} did not become healthy: {why}", self.to));
         let deadline = Instant::now() + WAY_BACK;
-        let told = |error: &crate::cluster::Error| printer.warn(error);
-        let restored = retry(deadline, told, async || {
+        let told = |error: &crate::cluster::Error| printer.retrying(error);
+        // Taking an unhealthy change back is not interrupted.
+        let mut never = std::future::pending();
+        let restored = retry(deadline, &mut never, told, async || {
             let Found { workload, .. } = self.cluster.read(&self.target).await?;
             if !self.is_ours(&workload) {
                 return Ok(None);
@@ -165,7 +182,10 @@ impl Promotion<'_> {
         })?
         else {
             return Err(Error::Unverified {
-                what: format!("{} did not become healthy ({why}), and somebody else has changed the rollout since", self.to),
+                what: format!(
+                    "{} did not become healthy ({why}), and somebody else has changed the rollout since",
+                    self.to
+                ),
                 source: None,
             });
         };
@@ -178,15 +198,21 @@ impl Promotion<'_> {
             give_up_on_failure: false,
             deadline,
         };
-        let ended = self.cluster.await_rollout(&wait, &mut interrupted(), |_| ()).await;
+        let ended = self.cluster.await_rollout(&wait, &mut never, |_| ()).await;
         self.remember(arguments, before, plan, "rolled_back").await;
         match ended {
             Ended::Done(after) => {
-                let headline = format!("rollback: {} did not become healthy ({why}); every pod runs the old values again", self.to);
+                let headline = format!(
+                    "rollback: {} did not become healthy ({why}); every pod runs the old values again",
+                    self.to
+                );
                 Ok(self.answer(Outcome::RolledBack, headline, &back, Some(&after)))
             }
             Ended::Failed(..) | Ended::Deadline(..) | Ended::Interrupted(_) => Err(Error::Unverified {
-                what: format!("{} did not become healthy ({why}); the old values are back in the deployment, but not in every pod yet", self.to),
+                what: format!(
+                    "{} did not become healthy ({why}); the old values are back in the deployment, but not in every pod yet",
+                    self.to
+                ),
                 source: None,
             }),
         }
@@ -225,7 +251,7 @@ impl Promotion<'_> {
         report.place = applied.position.as_ref().map(|position| position.place.clone());
         report.changes = applied.changes.iter().map(change::Applied::of).collect();
         report.pods = after.map(|after| after.spread(&applied.wanted()));
-        report.next = (result == Outcome::Done).then(|| "cbctl check".to_owned());
+        report.next = (result == Outcome::Done).then(|| "next: cbctl check".to_owned());
         self.context.printer.answer(&report);
         result.exit_status()
     }

@@ -25,8 +25,8 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
     // Which phase lacks a breaker only the phase files say; the step before is on record.
     let rollout = if arguments.breakers.is_empty() { None } else { Some(known_breakers(context, arguments)?) };
     let (cluster, target, name) = find_target(context, rollout.as_ref()).await?;
-    let told = |error: &crate::cluster::Error| context.printer.warn(error);
-    let by = retry(deadline, told, async || cluster.identity().await).await?;
+    let told = |error: &crate::cluster::Error| context.printer.retrying(error);
+    let by = retry(deadline, &mut interrupted, told, async || cluster.identity().await).await?;
     let operation = operation(by, began);
 
     let attempt = async || {
@@ -43,16 +43,14 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
             }
         }
     };
-    let (before, plan, applied) = match retry(deadline, told, attempt).await? {
+    let (before, plan, applied) = match retry(deadline, &mut interrupted, told, attempt).await? {
         Ok(changed) => changed,
         Err((workload, nothing)) => {
             context.printer.answer(&nothing_to_do(&workload, nothing));
             return Ok(ExitStatus::Success);
         }
     };
-    for line in change::plan(&before.deployment, &plan) {
-        context.printer.tell(&line);
-    }
+    context.printer.tell(&change::announcement(&done(&plan), &before.deployment, &plan));
     let report = |result, headline| report(&before, &operation, &plan, result, headline);
     if arguments.write.dry_run {
         context.printer.answer(&report(Outcome::DryRun, "dry run: the API server accepts the change".to_owned()));

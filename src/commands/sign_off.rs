@@ -35,9 +35,10 @@ fn sign_offs(rollout: &Rollout) -> Vec<&str> {
         Gate::SignOff(name) => Some(name.as_str()),
         Gate::Measured(_) => None,
     });
-    let required = rollout.phases.iter().flat_map(|phase| &phase.requires).filter_map(|requirement| match requirement {
-        Requirement::SignOff(name) => Some(name.as_str()),
-        Requirement::Phase { .. } => None,
-    });
+    let required =
+        rollout.phases.iter().flat_map(|phase| &phase.requires).filter_map(|requirement| match requirement {
+            Requirement::SignOff(name) => Some(name.as_str()),
+            Requirement::Phase { .. } => None,
+        });
     of_gates.chain(required).collect()
 }

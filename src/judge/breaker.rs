@@ -16,13 +16,13 @@ pub fn judge_stuck_open(
     condition: &Condition,
     breaker: &str,
     encoding: Encoding,
+    window: Window,
     scope: &Scope,
     samples: &Samples,
 ) -> Result<Judgement, Trouble> {
     let metric = Metric::BreakerState { breaker: breaker.to_owned(), window: condition.window };
     let states = samples.get(&metric)?;
     check_encoding(states, encoding)?;
-    let window = counts::window(condition.window, scope)?;
     let sampled = sampled_breakers(states, window, scope);
     let quality = counts::quality(metric.label(), &sampled, Duration::ZERO, window, scope)?;
     let stuck = states
@@ -78,7 +78,10 @@ fn check_encoding(states: &[Series], encoding: Encoding) -> Result<(), Fault> {
     match strange {
         None => Ok(()),
         Some((series, value)) => Err(Fault::Malformed {
-            detail: format!("breaker {} of pod {} has the state {value}, which is not declared", series.part, series.pod),
+            detail: format!(
+                "breaker {} of pod {} has the state {value}, which is not declared",
+                series.part, series.pod
+            ),
         }),
     }
 }

@@ -53,12 +53,7 @@ pub fn window(length: Duration, scope: &Scope) -> Result<Window, Gap> {
 }
 
 /// Checks presence, freshness, coverage and clocks on series whose values are the times of the newest samples.
-pub fn quality_of_times(
-    metric: &Metric,
-    window: Window,
-    scope: &Scope,
-    samples: &Samples,
-) -> Result<Quality, Trouble> {
+pub fn quality_of_times(metric: &Metric, window: Window, scope: &Scope, samples: &Samples) -> Result<Quality, Trouble> {
     let times = samples.get(metric)?;
     let by_pod = |pod: &str| sample_times(times.iter().filter(|series| series.pod == pod), window);
     let pods: Vec<LivePod> = match &scope.pods {
@@ -68,8 +63,10 @@ pub fn quality_of_times(
     let sampled: Vec<(LivePod, Vec<Timestamp>)> =
         pods.into_iter().map(|pod| (pod.clone(), by_pod(&pod.name))).collect();
     // What lies closer together than the grid cannot be told apart on it.
-    let grid: Vec<Vec<Timestamp>> =
-        times.iter().map(|series| series.points.iter().map(|point| point.at).collect()).collect();
+    let inside = |series: &Series| -> Vec<Timestamp> {
+        series.points.iter().map(|point| point.at).filter(|at| *at >= window.from && *at <= window.to).collect()
+    };
+    let grid: Vec<Vec<Timestamp>> = times.iter().map(inside).collect();
     let step = typical_gap(grid.iter().map(Vec::as_slice)).unwrap_or_default();
     Ok(quality(metric.label(), &sampled, step, window, scope)?)
 }
@@ -158,9 +155,7 @@ fn increase(series: &Series, window: Window, scope: &Scope) -> Result<u64, Fault
 /// Whether the pod's process began after the change; a pod that is gone by now can only have been seen after it.
 fn is_new(pod: &str, scope: &Scope) -> bool {
     match (&scope.pods, scope.since) {
-        (Some(pods), Some(since)) => {
-            pods.iter().find(|live| live.name == pod).is_none_or(|live| live.started >= since)
-        }
+        (Some(pods), Some(since)) => pods.iter().find(|live| live.name == pod).is_none_or(|live| live.started >= since),
         _ => true,
     }
 }
@@ -185,10 +180,8 @@ fn sample_times<'a>(series: impl Iterator<Item = &'a Series>, window: Window) ->
 
 /// The median distance between neighbouring times; None below two of them.
 fn typical_gap<'a>(times: impl Iterator<Item = &'a [Timestamp]>) -> Option<Duration> {
-    let mut gaps: Vec<Duration> = times
-        .flat_map(|times| times.windows(2))
-        .map(|pair| pair[1].duration_since(pair[0]).unsigned_abs())
-        .collect();
+    let mut gaps: Vec<Duration> =
+        times.flat_map(|times| times.windows(2)).map(|pair| pair[1].duration_since(pair[0]).unsigned_abs()).collect();
     gaps.sort_unstable();
     gaps.get(gaps.len() / 2).copied()
 }

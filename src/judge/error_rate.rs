@@ -3,15 +3,20 @@
 //! It does not know which requests count as errors: the two counters are declared by the user.
 
 use super::condition::{Condition, Metric, Share};
-use super::counts;
+use super::counts::{self, Window};
 use super::samples::{Samples, Scope};
 use super::share::{self, Counts};
 use super::verdict::{Gap, Judgement, Trouble};
 
-pub fn judge(condition: &Condition, limit: Share, scope: &Scope, samples: &Samples) -> Result<Judgement, Trouble> {
+pub fn judge(
+    condition: &Condition,
+    limit: Share,
+    window: Window,
+    scope: &Scope,
+    samples: &Samples,
+) -> Result<Judgement, Trouble> {
     let requests = samples.get(&Metric::Requests)?;
     let errors = samples.get(&Metric::Errors)?;
-    let window = counts::window(condition.window, scope)?;
     let quality = counts::quality_of_times(&Metric::RequestTimes, window, scope, samples)?;
     let requests = counts::increases(requests.iter(), window, scope)?;
     let errors = counts::increases(errors.iter(), window, scope)?;

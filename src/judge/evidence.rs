@@ -2,7 +2,7 @@
 //!
 //! A mixture of likelihood ratios over a grid of alternatives (an e-value): under the null hypothesis its expectation
 //! is at most 1, so that by Markov's inequality it reaches 1/α with probability at most α. Source: Robbins 1970;
-//! Howard, Ramdas, McAuliffe and Sekhon 2021 (arXiv 1810.08240).
+//! Howard, Ramdas, `McAuliffe` and Sekhon 2021 (arXiv 1810.08240).
 
 use super::condition::Share;
 

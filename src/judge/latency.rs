@@ -17,11 +17,11 @@ pub fn judge(
     condition: &Condition,
     quantile: Quantile,
     limit: Duration,
+    window: Window,
     scope: &Scope,
     samples: &Samples,
 ) -> Result<Judgement, Trouble> {
     let buckets = samples.get(&Metric::Buckets)?;
-    let window = counts::window(condition.window, scope)?;
     let quality = counts::quality_of_times(&Metric::BucketTimes, window, scope, samples)?;
     let histogram = Histogram::count(buckets, window, scope)?;
     let (below, above) = histogram.edges_around(limit.as_secs_f64())?;
@@ -94,7 +94,10 @@ impl<'a> Histogram<'a> {
         match (below, above) {
             (Some(below), Some(above)) => Ok((below.0, above.0)),
             // Below the lowest edge nothing is known to be fast enough.
-            _ => Err(Fault::Malformed { detail: format!("the limit is below the lowest bucket edge of the histogram ({limit}s)") }.into()),
+            _ => Err(Fault::Malformed {
+                detail: format!("the limit is below the lowest bucket edge of the histogram ({limit}s)"),
+            }
+            .into()),
         }
     }
 

@@ -3,19 +3,18 @@
 //! It does not know what the query means; that is why it insists on exactly one series.
 
 use super::condition::{Condition, Metric, Query};
-use super::counts::{self, Window};
-use super::samples::{Samples, Scope};
+use super::counts::Window;
+use super::samples::Samples;
 use super::verdict::{Evidence, Finding, Gap, Judgement, Trouble};
 
 /// Points that a query is evaluated at when every point of its window has to comply.
 pub const POINTS: usize = 60;
 
-pub fn judge(condition: &Condition, query: &Query, scope: &Scope, samples: &Samples) -> Result<Judgement, Trouble> {
+pub fn judge(condition: &Condition, query: &Query, window: Window, samples: &Samples) -> Result<Judgement, Trouble> {
     let series = samples.get(&Metric::Query(query.clone(), condition.window))?;
     let [series] = series else {
         return Err(Gap::SeveralSeries { count: series.len() }.into());
     };
-    let window = counts::window(condition.window, scope)?;
     let Some(newest) = series.points.last() else {
         return Err(Gap::NoSeries { metric: "query".to_owned() }.into());
     };

@@ -72,7 +72,9 @@ pub fn judge(
     };
     Ok(settled.unwrap_or_else(|| {
         let gap = match counts.between {
-            Some((below, above)) if share(least) < limit.get() && evidence::of_compliance(least, requests, limit) >= needed => {
+            Some((below, above))
+                if share(least) < limit.get() && evidence::of_compliance(least, requests, limit) >= needed =>
+            {
                 Gap::BetweenBuckets { below, above }
             }
             _ => more_requests(condition, limit, most, requests, needed, window),
@@ -85,14 +87,7 @@ pub fn judge(
     }))
 }
 
-fn more_requests(
-    condition: &Condition,
-    limit: Share,
-    events: u64,
-    requests: u64,
-    needed: f64,
-    window: Window,
-) -> Gap {
+fn more_requests(condition: &Condition, limit: Share, events: u64, requests: u64, needed: f64, window: Window) -> Gap {
     let for_minimum = condition.min_requests.saturating_sub(requests);
     let more = evidence::more_requests(events, requests, limit, needed).map(|more| more.max(for_minimum));
     let seconds = window.to.duration_since(window.from).as_secs_f64();

@@ -1,14 +1,17 @@
 //! Judgements on made-up samples: one table of cases for each precondition, and what holds whatever the samples are.
 
+#![expect(clippy::cast_precision_loss, clippy::cast_possible_wrap, reason = "the numbers of a test are small")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test names what it expects")]
+
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
 use super::condition::{Comparison, Condition, Encoding, Measure, Metric, Quantile, Query, Role, Share};
+use super::judge;
 use super::samples::{LivePod, Point, Samples, Scope, Series};
 use super::verdict::{Fault, Gap, Judgement};
-use super::judge;
 
 const NOW: i64 = 1_800_000_000;
 const WINDOW: u64 = 60;
@@ -21,7 +24,14 @@ fn at(seconds_ago: i64) -> Timestamp {
 
 fn condition(role: Role, measure: Measure) -> Condition {
     let confidence = if role == Role::Gate { 0.95 } else { 0.99 };
-    Condition { role, text: "under test".into(), measure, window: Duration::from_secs(WINDOW), confidence, min_requests: 0 }
+    Condition {
+        role,
+        text: "under test".into(),
+        measure,
+        window: Duration::from_secs(WINDOW),
+        confidence,
+        min_requests: 0,
+    }
 }
 
 fn error_rate(role: Role, limit: f64) -> Condition {
@@ -140,12 +150,14 @@ fn every_precondition_has_its_own_reason() {
         ("MissingPods", |scope, _| scope.pods.as_mut().unwrap().push(LivePod { name: "c".into(), started: at(3_600) })),
         ("ClockSkew", |scope, _| scope.clock_skew = Some(SignedDuration::from_secs(30))),
         ("ClockUnknown", |scope, _| scope.clock_skew = None),
-        ("NoSeries", |_, samples| *samples = {
-            let mut empty = Samples::default();
-            for metric in [Metric::Requests, Metric::Errors, Metric::RequestTimes] {
-                empty.insert(metric, Ok(vec![]));
+        ("NoSeries", |_, samples| {
+            *samples = {
+                let mut empty = Samples::default();
+                for metric in [Metric::Requests, Metric::Errors, Metric::RequestTimes] {
+                    empty.insert(metric, Ok(vec![]));
+                }
+                empty
             }
-            empty
         }),
     ];
     for (reason, spoil) in cases {
@@ -158,7 +170,11 @@ fn every_precondition_has_its_own_reason() {
     }
     let spoiled: [(&str, Metric, Series); 6] = [
         ("Stale", Metric::RequestTimes, series("a", "", |ago| Some((NOW - ago.max(20)) as f64))),
-        ("Coverage", Metric::RequestTimes, series("a", "", |ago| (ago <= 25 || ago >= 45).then_some((NOW - ago) as f64))),
+        (
+            "Coverage",
+            Metric::RequestTimes,
+            series("a", "", |ago| (ago <= 25 || ago >= 45).then_some((NOW - ago) as f64)),
+        ),
         ("TooFewSamples", Metric::RequestTimes, series("a", "", |_| Some((NOW - 3) as f64))),
         ("NoTraffic", Metric::Requests, counter("a", "", 0.0)),
         ("ImpossibleCount", Metric::Errors, counter("a", "", 200.0)),
@@ -203,7 +219,13 @@ fn a_restart_loses_nothing_that_was_sampled() {
 fn latencies(slow: f64) -> Samples {
     let bucket = |edge: &str, rate: f64| counter("a", edge, rate);
     let mut samples = Samples::default();
-    let buckets = vec![bucket("0.1", 50.0), bucket("0.25", 100.0 - slow), bucket("0.5", 100.0), bucket("1", 100.0), bucket("+Inf", 100.0)];
+    let buckets = vec![
+        bucket("0.1", 50.0),
+        bucket("0.25", 100.0 - slow),
+        bucket("0.5", 100.0),
+        bucket("1", 100.0),
+        bucket("+Inf", 100.0),
+    ];
     samples.insert(Metric::Buckets, Ok(buckets));
     samples.insert(Metric::BucketTimes, Ok(vec![times("a")]));
     samples
@@ -257,7 +279,7 @@ fn a_breaker_that_closed_once_is_not_stuck() {
 
 #[test]
 fn a_breaker_that_was_not_watched_is_neither() {
-    assert!(matches!(gap(breaker(|ago| (ago < 30 || ago > 50).then_some(2.0))), Gap::Coverage { .. }));
+    assert!(matches!(gap(breaker(|ago| (!(30..=50).contains(&ago)).then_some(2.0))), Gap::Coverage { .. }));
     assert!(matches!(gap(breaker(|_| None)), Gap::NoSeries { .. }));
     assert!(matches!(fault(breaker(|_| Some(7.0))), Fault::Malformed { .. }));
 }
@@ -268,7 +290,11 @@ fn a_query_needs_exactly_one_series() {
     let asked = Condition { window: Duration::ZERO, ..condition(Role::Gate, Measure::Query(query.clone())) };
     let answered = |values: &[f64]| {
         let mut samples = Samples::default();
-        let one = |value: &f64| Series { pod: String::new(), part: String::new(), points: vec![Point { at: at(0), value: *value }] };
+        let one = |value: &f64| Series {
+            pod: String::new(),
+            part: String::new(),
+            points: vec![Point { at: at(0), value: *value }],
+        };
         samples.insert(Metric::Query(query.clone(), Duration::ZERO), Ok(values.iter().map(one).collect()));
         judge(&asked, &scope(&["a"]), &samples)
     };

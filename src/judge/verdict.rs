@@ -64,10 +64,6 @@ impl Evidence {
     pub fn finding(&self) -> &Finding {
         &self.finding
     }
-
-    pub fn newest(&self) -> Timestamp {
-        self.newest
-    }
 }
 
 /// The figures of a verdict.
@@ -128,11 +124,18 @@ pub enum Gap {
         need: Duration,
     },
     /// The query found no series at all.
-    NoSeries { metric: String },
+    NoSeries {
+        metric: String,
+    },
     /// These live pods have no series.
-    MissingPods { metric: String, pods: Vec<String> },
+    MissingPods {
+        metric: String,
+        pods: Vec<String>,
+    },
     /// Too few samples in the window to tell the scrape interval.
-    TooFewSamples { metric: String },
+    TooFewSamples {
+        metric: String,
+    },
     /// The newest sample is too old.
     Stale {
         metric: String,
@@ -143,7 +146,12 @@ pub enum Gap {
         allowed: Duration,
     },
     /// Samples are missing inside the window.
-    Coverage { metric: String, pod: String, have: f64, need: f64 },
+    Coverage {
+        metric: String,
+        pod: String,
+        have: f64,
+        need: f64,
+    },
     /// No request was served in the window.
     NoTraffic,
     /// The evidence does not reach the confidence yet.
@@ -155,48 +163,86 @@ pub enum Gap {
         about: Option<Duration>,
     },
     /// The limit lies between two bucket edges (in seconds), and the requests between them decide.
-    BetweenBuckets { below: f64, above: f64 },
+    BetweenBuckets {
+        below: f64,
+        above: f64,
+    },
     /// Counters contradict each other: more events than requests.
-    ImpossibleCount { events: u64, requests: u64 },
+    ImpossibleCount {
+        events: u64,
+        requests: u64,
+    },
     /// The clocks of this machine, the API server and Prometheus differ by more than one scrape interval.
-    ClockSkew { seconds: i64 },
+    ClockSkew {
+        seconds: i64,
+    },
     /// An answer carried no date, so that the clocks cannot be compared.
     ClockUnknown,
     /// Prometheus answered with warnings: the result may be incomplete.
-    Warnings { messages: Vec<String> },
+    Warnings {
+        messages: Vec<String>,
+    },
     /// The value is not a number, as 0/0 is when there is no traffic.
     NotANumber,
     Infinite,
     /// A condition needs exactly one series.
-    SeveralSeries { count: usize },
+    SeveralSeries {
+        count: usize,
+    },
     /// Points are missing inside `for`.
-    Interrupted { have: usize, need: usize },
+    Interrupted {
+        have: usize,
+        need: usize,
+    },
 }
 
 /// Why samples could not be had, or make no sense.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Fault {
-    Unreachable { detail: String },
+    Unreachable {
+        detail: String,
+    },
     Timeout {
         #[serde(serialize_with = "seconds")]
         after: Duration,
     },
-    Unauthorized { status: u16 },
+    Unauthorized {
+        status: u16,
+    },
     TooManyRequests,
-    HttpStatus { status: u16, detail: String },
-    Redirected { location: String },
-    NotJson { content_type: String },
+    HttpStatus {
+        status: u16,
+        detail: String,
+    },
+    Redirected {
+        location: String,
+    },
+    NotJson {
+        content_type: String,
+    },
     Truncated,
-    Malformed { detail: String },
+    Malformed {
+        detail: String,
+    },
     /// Prometheus understood the request and refused it.
-    Refused { kind: String, detail: String },
-    WrongResultType { expected: &'static str, got: String },
+    Refused {
+        kind: String,
+        detail: String,
+    },
+    WrongResultType {
+        expected: &'static str,
+        got: String,
+    },
     HistogramSample,
     /// The limit is at or above the top finite bucket edge (in seconds): such a gate can never fail.
-    AboveTopBucket { top: f64 },
+    AboveTopBucket {
+        top: f64,
+    },
     /// The file declares nothing to measure this with.
-    NotDeclared { indicator: &'static str },
+    NotDeclared {
+        indicator: &'static str,
+    },
 }
 
 /// Durations are seconds in every machine-readable answer.
@@ -204,6 +250,7 @@ pub fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Resu
     serializer.serialize_f64(duration.as_secs_f64())
 }
 
+#[expect(clippy::ref_option, reason = "serde calls it so")]
 fn optional_seconds<S: serde::Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
     duration.map(|duration| duration.as_secs_f64()).serialize(serializer)
 }

@@ -25,8 +25,6 @@ pub enum Result {
     NothingToDo,
     /// It did not become healthy and was taken back.
     RolledBack,
-    /// It is applied, and not every pod is known to run it.
-    Unverified,
 }
 
 /// What a command changed.
@@ -45,6 +43,7 @@ pub struct ChangeReport {
     pub pods: Option<Spread>,
     #[serde(skip)]
     pub headline: String,
+    /// What there is to know or to type next.
     #[serde(skip)]
     pub next: Option<String>,
 }
@@ -82,7 +81,6 @@ impl Result {
         match self {
             Self::Done | Self::Sent | Self::DryRun | Self::NothingToDo => ExitStatus::Success,
             Self::RolledBack => ExitStatus::RolledBack,
-            Self::Unverified => ExitStatus::Error,
         }
     }
 }
@@ -101,15 +99,17 @@ impl Report for ChangeReport {
     fn lines(&self) -> Vec<String> {
         let mut lines = changes(&self.deployment, &self.changes);
         lines.push(self.headline.clone());
-        lines.extend(self.next.iter().map(|next| format!("next: {next}")));
+        lines.extend(self.next.clone());
         lines
     }
 }
 
-/// What a plan changes, for people.
-pub fn plan(deployment: &str, plan: &Plan) -> Vec<String> {
-    let applied: Vec<Applied> = plan.changes.iter().map(Applied::of).collect();
-    changes(deployment, &applied)
+/// What is about to happen.
+pub fn announcement(to: &str, deployment: &str, plan: &Plan) -> String {
+    match plan.changes.len() {
+        0 => format!("{to}: no flag of deployment/{deployment} changes"),
+        changes => format!("{to}: {} of deployment/{deployment} change", plural(changes as u64, "flag")),
+    }
 }
 
 fn changes(deployment: &str, changes: &[Applied]) -> Vec<String> {
@@ -126,7 +126,9 @@ fn changes(deployment: &str, changes: &[Applied]) -> Vec<String> {
 
 /// One line of progress: how many pods run what.
 pub fn progress(spread: &Spread) -> String {
-    let mut parts = vec![format!("{} of {} the new values", spread.new, plural(spread.total() as u64, "pod")).replace("pods the", "pods run the").replace("pod the", "pod runs the")];
+    let all = spread.total();
+    let run = if all == 1 { "runs" } else { "run" };
+    let mut parts = vec![format!("{} of {} {run} the new values", spread.new, plural(all as u64, "pod"))];
     if spread.starting > 0 {
         parts.push(format!("{} starting{}", spread.starting, waiting(spread)));
     }
@@ -136,7 +138,7 @@ pub fn progress(spread: &Spread) -> String {
     parts.join(", ")
 }
 
-/// Why pods wait, such as " (2 CrashLoopBackOff)".
+/// Why pods wait, such as " (2 `CrashLoopBackOff`)".
 fn waiting(spread: &Spread) -> String {
     let reasons: Vec<String> = spread.waiting.iter().map(|(reason, pods)| format!("{pods} {reason}")).collect();
     if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) }

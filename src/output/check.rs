@@ -7,8 +7,8 @@ use super::condition::{ConditionReport, FIGURES, HEADERS};
 use super::obstacle::obstacle;
 use super::{Report, SCHEMA, table};
 use crate::error::ExitStatus;
-use crate::rollout::declaration::Rollout;
 use crate::rollout::decision::{Decision, Outcome};
+use crate::rollout::declaration::Rollout;
 use crate::rollout::name::PhaseName;
 use crate::rollout::route::{Destination, Obstacle};
 
@@ -25,7 +25,7 @@ pub struct CheckReport {
     obstacles: Vec<Obstacle>,
     conditions: Vec<ConditionReport>,
     /// The queries that were sent to Prometheus.
-    queries: Vec<String>,
+    queries: serde_json::Value,
     #[serde(skip)]
     summary: String,
     #[serde(skip)]
@@ -33,7 +33,13 @@ pub struct CheckReport {
 }
 
 impl CheckReport {
-    pub fn of(rollout: &Rollout, namespace: &str, decision: &Decision, queries: Vec<String>, at: Timestamp) -> Self {
+    pub fn of(
+        rollout: &Rollout,
+        namespace: &str,
+        decision: &Decision,
+        queries: serde_json::Value,
+        at: Timestamp,
+    ) -> Self {
         let outcome = decision.outcome();
         let phase = rollout.phases[decision.route.phase()].name.clone();
         let summary = summary(rollout, decision, outcome);

@@ -116,7 +116,7 @@ fn value(evidence: &Evidence) -> String {
     match evidence.finding() {
         Finding::Share { quantile_seconds: Some(seconds), .. } => latency(*seconds),
         Finding::Share { events, requests, .. } => percent(ratio(*events, *requests)),
-        Finding::Breaker { stuck, .. } if stuck.is_empty() => "closes".to_owned(),
+        Finding::Breaker { stuck, .. } if stuck.is_empty() => "closed".to_owned(),
         Finding::Breaker { .. } => "stuck".to_owned(),
         Finding::Value { value, .. } => number(*value),
     }
@@ -129,14 +129,23 @@ fn explanation(condition: &Condition, evidence: &Evidence, met: bool) -> String 
             let counted = format!("{} of {}{slow}", count(*events), plural(*requests, "request"));
             let bad = met == (condition.role == Role::Trigger);
             if bad {
-                let sure = format!("{} to {} with {} confidence", percent(*low), percent(*high), percent(condition.confidence));
-                let worst = worst.as_ref().map(|worst| format!("; most on {} ({})", worst.pod, percent(ratio(worst.events, worst.requests))));
+                let sure = format!(
+                    "{} to {} with {} confidence",
+                    percent(*low),
+                    percent(*high),
+                    percent(condition.confidence)
+                );
+                let worst = worst
+                    .as_ref()
+                    .map(|worst| format!("; most on {} ({})", worst.pod, percent(ratio(worst.events, worst.requests))));
                 format!("{counted}; {sure}{}", worst.unwrap_or_default())
             } else {
                 format!("{counted}; at most {}", percent(*high))
             }
         }
-        Finding::Breaker { watched, stuck } if stuck.is_empty() => format!("{} watched", plural(*watched as u64, "breaker")),
+        Finding::Breaker { watched, stuck } if stuck.is_empty() => {
+            format!("{} watched", plural(*watched as u64, "breaker"))
+        }
         Finding::Breaker { stuck, .. } => {
             let stuck: Vec<String> = stuck.iter().map(|stuck| format!("{} on {}", stuck.breaker, stuck.pod)).collect();
             format!("not closed once: {}", super::words::some(&stuck))

@@ -9,12 +9,17 @@ pub fn obstacle(obstacle: &Obstacle) -> String {
     match obstacle {
         Obstacle::Skips { next } => format!("phases are entered one by one: next is {next} (cbctl promote {next})"),
         Obstacle::FlagsOfNoPhase { differing } => {
-            format!("no position is recorded and the flags are those of no phase ({}): --adopt takes it over", drifts(differing))
+            format!(
+                "no position is recorded and the flags are those of no phase ({}): --adopt takes it over",
+                drifts(differing)
+            )
         }
         Obstacle::Drift { flags } => {
             format!("somebody else changed {}: --adopt accepts it, cbctl rollback takes the step back", drifts(flags))
         }
-        Obstacle::PositionUnusable { detail } => format!("{}: --adopt starts anew from the live flags", unusable(detail)),
+        Obstacle::PositionUnusable { detail } => {
+            format!("{}: --adopt starts anew from the live flags", unusable(detail))
+        }
         Obstacle::StepsLeft { phase, step, steps } => {
             format!("{phase} is at step {step} of {steps}: cbctl promote {phase} first")
         }

@@ -8,12 +8,12 @@ use super::condition::ConditionReport;
 use super::obstacle::{drifts, traffic, unusable};
 use super::words::{duration, plural, since};
 use super::{Report, SCHEMA, table};
-use crate::rollout::declaration::{Exposure, Phase, Rollout};
 use crate::rollout::decision::{Decision, Outcome};
+use crate::rollout::declaration::{Exposure, Phase, Rollout};
 use crate::rollout::name::{FlagName, PhaseName};
 use crate::rollout::position::Emergency;
 use crate::rollout::route::Obstacle;
-use crate::rollout::standing::{Drift, Standing, Unusable};
+use crate::rollout::standing::{Drift, Standing, Unusable, elapsed};
 use crate::rollout::workload::Workload;
 
 #[derive(Debug, Clone, Serialize)]
@@ -59,7 +59,13 @@ struct PhaseReport {
 }
 
 impl StatusReport {
-    pub fn of(rollout: &Rollout, workload: &Workload, decision: &Decision, context: Option<&str>, at: Timestamp) -> Self {
+    pub fn of(
+        rollout: &Rollout,
+        workload: &Workload,
+        decision: &Decision,
+        context: Option<&str>,
+        at: Timestamp,
+    ) -> Self {
         let outcome = decision.outcome();
         let standing = &decision.route.standing;
         Self {
@@ -128,7 +134,7 @@ fn phases(rollout: &Rollout, workload: &Workload, standing: &Standing, now: Time
         let steps = phase.steps.len();
         let (state, since_when, step) = match place {
             Some(place) if place.phase == index => match place.complete_at(rollout).filter(|at| *at <= now) {
-                Some(_) => ("complete", Some(place.since), Some(place.step)),
+                Some(at) => ("complete", Some(at), Some(place.step)),
                 None => ("baking", Some(place.since), Some(place.step)),
             },
             Some(place) if place.phase > index => {
@@ -171,13 +177,14 @@ fn flags(rollout: &Rollout, index: usize) -> String {
         .map(|breaker| format!("{}={}", breaker.flag, breaker.on))
         .collect();
     let is_flag = |flag: &FlagName| breakers.iter().any(|breaker| breaker.flag == *flag);
-    let settings = phase.flags.keys().filter(|flag| !is_flag(*flag)).count() as u64;
+    let settings = phase.flags.keys().filter(|flag| !is_flag(flag)).count() as u64;
     let mut text = if on.is_empty() { "nothing on".to_owned() } else { on.join(" ") };
     if settings > 0 {
-        text += &format!(" +{}", plural(settings, "setting"));
+        text.push_str(" +");
+        text.push_str(&plural(settings, "setting"));
     }
     if phase.high_risk {
-        text += ", high risk";
+        text.push_str(", high risk");
     }
     text
 }
@@ -194,7 +201,7 @@ fn present(rollout: &Rollout, standing: &Standing, now: Timestamp) -> String {
     let Some(place) = &standing.place else { return "not started".to_owned() };
     let phase = &rollout.phases[place.phase];
     let step = &phase.steps[place.step];
-    let baked = duration(now.duration_since(place.since).unsigned_abs().min(step.bake));
+    let baked = duration(elapsed(place.since, now).min(step.bake));
     format!(
         "{}, step {} of {}: {}; baked {baked} of {}",
         phase.name,
@@ -212,10 +219,14 @@ fn next(rollout: &Rollout, decision: &Decision, outcome: Outcome) -> String {
         Outcome::Proceed => format!("next: cbctl promote {phase}"),
         Outcome::NothingToDo => "next: nothing, the last phase is complete".to_owned(),
         Outcome::Held | Outcome::Error | Outcome::Inconclusive => {
-            let open = decision.gates.iter().chain(&decision.triggers).filter(|judged| judged.outcome() < Outcome::Proceed);
+            let open =
+                decision.gates.iter().chain(&decision.triggers).filter(|judged| judged.outcome() < Outcome::Proceed);
             let open = open.count() + decision.route.obstacles.len();
             let to = destination(rollout, decision.route.destination);
-            format!("next: cbctl promote {phase} (to {to}), once the {} above no longer stand against it", plural(open as u64, "line"))
+            format!(
+                "next: cbctl promote {phase} (to {to}), once the {} above no longer stand against it",
+                plural(open as u64, "line")
+            )
         }
     }
 }

@@ -23,7 +23,12 @@ pub fn gap(gap: &Gap) -> String {
         Gap::NoTraffic => "no traffic in the window".to_owned(),
         Gap::MoreRequests { have, more: Some(more), about } => {
             let about = about.map(|about| format!(", about {} at today's traffic", duration(about)));
-            format!("{} so far, about {} more needed{}", plural(*have, "request"), count(*more), about.unwrap_or_default())
+            format!(
+                "{} so far, about {} more needed{}",
+                plural(*have, "request"),
+                count(*more),
+                about.unwrap_or_default()
+            )
         }
         Gap::MoreRequests { have, more: None, .. } => {
             format!("{} so far, too near the limit to tell", plural(*have, "request"))
@@ -34,10 +39,17 @@ pub fn gap(gap: &Gap) -> String {
             latency(*above)
         ),
         Gap::ImpossibleCount { events, requests } => {
-            format!("{} events in {} cannot be: check the indicator's counters", count(*events), plural(*requests, "request"))
+            format!(
+                "{} events in {} cannot be: check the indicator's counters",
+                count(*events),
+                plural(*requests, "request")
+            )
         }
         Gap::ClockSkew { seconds } => {
-            format!("clocks differ by {}: check the time on this machine, the API server and Prometheus", plural(seconds.unsigned_abs(), "second"))
+            format!(
+                "clocks differ by {}: check the time on this machine, the API server and Prometheus",
+                plural(seconds.unsigned_abs(), "second")
+            )
         }
         Gap::ClockUnknown => "an answer had no date, so that the clocks cannot be compared".to_owned(),
         Gap::Warnings { messages } => {
@@ -60,7 +72,10 @@ pub fn fault(fault: &Fault) -> String {
         Fault::HttpStatus { status, detail } => format!("Prometheus answered {status}: {detail}"),
         Fault::Redirected { location } => format!("Prometheus redirects to {location}: a login page?"),
         Fault::NotJson { content_type } => {
-            format!("the answer is {}, not JSON: is this Prometheus?", if content_type.is_empty() { "untyped" } else { content_type })
+            format!(
+                "the answer is {}, not JSON: is this Prometheus?",
+                if content_type.is_empty() { "untyped" } else { content_type }
+            )
         }
         Fault::Truncated => "the answer breaks off".to_owned(),
         Fault::Malformed { detail } => format!("the answer makes no sense: {detail}"),

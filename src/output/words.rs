@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::rollout::standing::elapsed;
+
 /// A duration in its greatest fitting unit, as the files write it: `900ms 45s 12m 31h 21d`.
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -18,7 +20,7 @@ pub fn duration(duration: Duration) -> String {
 
 /// How long ago a moment is, by the clock of the answer.
 pub fn since(at: Timestamp, now: Timestamp) -> String {
-    duration(now.duration_since(at).max(jiff::SignedDuration::ZERO).unsigned_abs())
+    duration(elapsed(at, now))
 }
 
 /// Seconds as milliseconds below one second.

@@ -3,7 +3,7 @@
 //! The client's own types drop warnings and take NaN for a number; this file takes nothing that is not one finite
 //! float sample where one was asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -70,16 +70,27 @@ pub(super) fn decode(body: &[u8], query: &Query, allowed_warnings: &[String]) ->
         let value = serde_json::from_value(data.result).map_err(|_| malformed("a scalar is not a pair"))?;
         return Ok(vec![RawSeries { labels: BTreeMap::new(), points: vec![point(&value, from, to)?] }]);
     }
-    let series: Vec<Sampled> =
-        serde_json::from_value(data.result).map_err(|error| malformed(&format!("the result is no list of series: {error}")))?;
-    series.into_iter().map(|sampled| read_series(sampled, expected == "vector", from, to)).collect()
+    let series: Vec<Sampled> = serde_json::from_value(data.result)
+        .map_err(|error| malformed(&format!("the result is no list of series: {error}")))?;
+    let series = series
+        .into_iter()
+        .map(|sampled| read_series(sampled, expected == "vector", from, to))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut seen = BTreeSet::new();
+    if series.iter().any(|series| !seen.insert(&series.labels)) {
+        return Err(malformed("a series comes twice"));
+    }
+    Ok(series)
 }
 
 /// The fault behind an answer whose status is an error.
 pub(super) fn refusal(status: u16, body: &[u8]) -> Fault {
     match serde_json::from_slice::<Envelope>(body) {
         Ok(Envelope { error_type: Some(kind), error: Some(detail), .. }) => Fault::Refused { kind, detail },
-        _ => Fault::HttpStatus { status, detail: String::from_utf8_lossy(&body[..body.len().min(200)]).trim().to_owned() },
+        _ => Fault::HttpStatus {
+            status,
+            detail: String::from_utf8_lossy(&body[..body.len().min(200)]).trim().to_owned(),
+        },
     }
 }
 
@@ -162,6 +173,7 @@ mod tests {
             (vector(r#"{"metric":{},"histogram":[1000,{}]}"#), "HistogramSample"),
             (vector(r#"{"metric":{}}"#), "no samples"),
             (vector("null"), "Malformed"),
+            (vector(r#"{"metric":{},"value":[1000,"0.9"]},{"metric":{},"value":[1000,"0.1"]}"#), "twice"),
             (r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#.into(), "WrongResultType"),
             (r#"{"status":"success","data":{"resultType":"string","result":[1,"x"]}}"#.into(), "WrongResultType"),
             (r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#.into(), "Refused"),
@@ -171,7 +183,10 @@ mod tests {
             ("<html>".into(), "Malformed"),
             ("{}".into(), "status"),
             (r#"{"status":"success","status":"success"}"#.into(), "duplicate"),
-            (r#"{"status":"success","warnings":["partial"],"data":{"resultType":"vector","result":[]}}"#.into(), "Warnings"),
+            (
+                r#"{"status":"success","warnings":["partial"],"data":{"resultType":"vector","result":[]}}"#.into(),
+                "Warnings",
+            ),
             (format!("{}x", sample(r#""1""#)), "trailing"),
         ];
         for (body, trouble) in cases {

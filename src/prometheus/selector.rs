@@ -104,10 +104,8 @@ mod tests {
     use super::*;
 
     fn with_pods<T>(test: impl FnOnce(&Pods<'_>) -> T) -> T {
-        let labels = BTreeMap::from([
-            ("namespace".to_owned(), "$namespace".to_owned()),
-            ("pod".to_owned(), "$pods".to_owned()),
-        ]);
+        let labels =
+            BTreeMap::from([("namespace".to_owned(), "$namespace".to_owned()), ("pod".to_owned(), "$pods".to_owned())]);
         let pattern = pod_pattern("updog.v2", ["6f7d"].into_iter());
         test(&Pods { namespace: "shop", pattern: &pattern, labels: &labels })
     }

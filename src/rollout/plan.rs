@@ -74,6 +74,12 @@ pub fn promotion(rollout: &Rollout, workload: &Workload, route: &Route, operatio
     {
         completed.entry(rollout.phases[place.phase].name.clone()).or_insert(complete);
     }
+    if let Destination::Adopt { .. } = route.destination {
+        // Whoever went through the phases before did it without a record: they count from now on.
+        for earlier in &rollout.phases[..phase] {
+            completed.entry(earlier.name.clone()).or_insert(operation.at);
+        }
+    }
     let prior = changes
         .iter()
         .filter_map(|change| match &change.before {
@@ -108,14 +114,7 @@ pub fn step_back(workload: &Workload, operation: &Operation) -> Result<Plan, Not
     if position.previous.is_none() && position.prior.is_empty() {
         return Err(NothingToRollBack::NoEarlierStep);
     }
-    let restored = position.previous.clone().map(|place| Position {
-        place,
-        by: operation.by.clone(),
-        operation: operation.id.clone(),
-        prior: BTreeMap::new(),
-        previous: None,
-        ..position.clone()
-    });
+    let restored = position.previous.clone().map(|place| moved_back(position, place, operation));
     Ok(Plan {
         changes: changes(workload, position.prior.clone()),
         position: restored,
@@ -144,20 +143,28 @@ pub fn breakers_off(
     }
     let standing = Standing::of(rollout, workload);
     let place = standing.place.as_ref().and_then(|place| place_without(rollout, workload, place, &off, operation.at));
-    let position = recorded(workload).zip(place).map(|(position, place)| Position {
-        place,
-        by: operation.by.clone(),
-        operation: operation.id.clone(),
-        prior: BTreeMap::new(),
-        previous: None,
-        ..position.clone()
-    });
+    let position = recorded(workload).zip(place).map(|(position, place)| moved_back(position, place, operation));
     Ok(Plan {
         changes: changes(workload, off.into_iter().map(|(flag, value)| (flag, FlagValue::Literal(value)))),
         position,
         accepts_emergency: false,
         resource_version: workload.resource_version.clone(),
     })
+}
+
+/// The record after a rollback. It knows no earlier step, so that no later rollback switches anything on again.
+fn moved_back(position: &Position, place: Place, operation: &Operation) -> Position {
+    let mut completed = position.completed.clone();
+    completed.remove(&place.phase);
+    Position {
+        place,
+        completed,
+        by: operation.by.clone(),
+        operation: operation.id.clone(),
+        prior: BTreeMap::new(),
+        previous: None,
+        ..position.clone()
+    }
 }
 
 /// The end of the last phase without these breakers on, with its bake served if it had been complete before.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::declaration::{Exposure, Requirement, Rollout};
 use super::name::{FlagName, PhaseName, SignOffName};
-use super::standing::{Drift, Standing, StandingPlace, Unusable};
+use super::standing::{Drift, Standing, StandingPlace, Unusable, elapsed};
 use super::workload::{FlagSource, FlagValue, Health, Workload};
 use crate::judge::verdict::seconds;
 
@@ -39,13 +39,25 @@ pub enum Destination {
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Obstacle {
     /// Phases are entered one by one.
-    Skips { next: PhaseName },
+    Skips {
+        next: PhaseName,
+    },
     /// No position is recorded, and the live flags are those of no phase.
-    FlagsOfNoPhase { differing: Vec<Drift> },
-    Drift { flags: Vec<Drift> },
-    PositionUnusable { detail: Unusable },
+    FlagsOfNoPhase {
+        differing: Vec<Drift>,
+    },
+    Drift {
+        flags: Vec<Drift>,
+    },
+    PositionUnusable {
+        detail: Unusable,
+    },
     /// The phase before has steps left.
-    StepsLeft { phase: PhaseName, step: usize, steps: usize },
+    StepsLeft {
+        phase: PhaseName,
+        step: usize,
+        steps: usize,
+    },
     Baking {
         phase: PhaseName,
         step: usize,
@@ -55,7 +67,9 @@ pub enum Obstacle {
         #[serde(serialize_with = "seconds")]
         need: Duration,
     },
-    PhaseIncomplete { phase: PhaseName },
+    PhaseIncomplete {
+        phase: PhaseName,
+    },
     CompleteFor {
         phase: PhaseName,
         #[serde(serialize_with = "seconds")]
@@ -63,14 +77,32 @@ pub enum Obstacle {
         #[serde(serialize_with = "seconds")]
         need: Duration,
     },
-    Unsigned { name: SignOffName },
+    Unsigned {
+        name: SignOffName,
+    },
     /// This version cannot expose in this way.
-    Exposure { phase: PhaseName, step: usize, steps: usize },
+    Exposure {
+        phase: PhaseName,
+        step: usize,
+        steps: usize,
+    },
     /// The flag is no literal of its own: setting it would hide another source.
-    Unmanageable { flag: FlagName, source: FlagSource },
-    OwnedElsewhere { flag: FlagName, manager: String },
-    RollingOut { updated: i32, available: i32, desired: i32 },
-    RolloutFailed { detail: String },
+    Unmanageable {
+        flag: FlagName,
+        source: FlagSource,
+    },
+    OwnedElsewhere {
+        flag: FlagName,
+        manager: String,
+    },
+    RollingOut {
+        updated: i32,
+        available: i32,
+        desired: i32,
+    },
+    RolloutFailed {
+        detail: String,
+    },
     Paused,
 }
 
@@ -95,9 +127,7 @@ impl Route {
             if !route.standing.drift.is_empty() {
                 route.obstacles.push(Obstacle::Drift { flags: route.standing.drift.clone() });
             }
-            route.obstacles.extend(
-                route.standing.unusable.clone().map(|detail| Obstacle::PositionUnusable { detail }),
-            );
+            route.obstacles.extend(route.standing.unusable.clone().map(|detail| Obstacle::PositionUnusable { detail }));
         }
         route.check_exposure(rollout);
         route.check_flags(rollout, workload);
@@ -167,7 +197,7 @@ impl Route {
             phase: present.name.clone(),
             step: place.step + 1,
             steps: present.steps.len(),
-            have: now.duration_since(place.since).unsigned_abs(),
+            have: elapsed(place.since, now),
             need: present.steps[place.step].bake,
         };
         let mut obstacles = Vec::new();
@@ -259,21 +289,14 @@ fn unmet_requirements<'a>(
                 return Some(Obstacle::PhaseIncomplete { phase: phase.clone() });
             };
             // A phase that still bakes is an obstacle of its own.
-            let complete = complete.min(now);
-            let have = now.duration_since(complete).unsigned_abs();
-            (have < *complete_for)
-                .then(|| Obstacle::CompleteFor { phase: phase.clone(), have, need: *complete_for })
+            let have = elapsed(complete, now);
+            (have < *complete_for).then(|| Obstacle::CompleteFor { phase: phase.clone(), have, need: *complete_for })
         }
     })
 }
 
 /// Since when a phase has been complete: as recorded when it was left, or by its bake if the rollout still stands there.
-fn complete_since(
-    rollout: &Rollout,
-    workload: &Workload,
-    standing: &Standing,
-    phase: &PhaseName,
-) -> Option<Timestamp> {
+fn complete_since(rollout: &Rollout, workload: &Workload, standing: &Standing, phase: &PhaseName) -> Option<Timestamp> {
     let index = rollout.index_of(phase)?;
     let place = standing.place.as_ref()?;
     if place.phase == index {

@@ -1,6 +1,8 @@
 //! Where a rollout really stands: the recorded position held against the files, the emergency mark and the live flags.
 
-use jiff::Timestamp;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::declaration::{Flags, Rollout};
@@ -89,6 +91,11 @@ impl StandingPlace {
     pub fn complete_at(&self, rollout: &Rollout) -> Option<Timestamp> {
         self.is_last_step(rollout).then(|| self.bake_ends(rollout))
     }
+}
+
+/// Time since `since`; none if that lies ahead.
+pub fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
+    now.duration_since(since).max(SignedDuration::ZERO).unsigned_abs()
 }
 
 fn recorded_place(rollout: &Rollout, position: &super::position::Position) -> Result<StandingPlace, Unusable> {

@@ -242,10 +242,7 @@ fn the_last_phase_without_a_breaker() {
 }
 
 fn any_source() -> impl Strategy<Value = FlagSource> {
-    prop_oneof![
-        Just(FlagSource::Value(FlagValue::Absent)),
-        "(true|false|10|x)".prop_map(|value| literal(&value)),
-    ]
+    prop_oneof![Just(FlagSource::Value(FlagValue::Absent)), "(true|false|10|x)".prop_map(|value| literal(&value)),]
 }
 
 prop_compose! {
@@ -273,14 +270,13 @@ proptest! {
         if after == before {
             return Ok(()); // The last phase was complete.
         }
-        match plan::step_back(&after, &operation(10_001)) {
-            Ok(back) => {
+        if let Ok(back) = plan::step_back(&after, &operation(10_001)) {
                 let restored = apply(&after, &back);
                 prop_assert_eq!(&restored.flags, &before.flags);
                 prop_assert_eq!(Standing::of(&rollout(), &restored).place, Standing::of(&rollout(), &before).place);
                 prop_assert_eq!(plan::step_back(&restored, &operation(10_002)), Err(NothingToRollBack::NoEarlierStep));
-            }
-            Err(_) => prop_assert_eq!(&after.flags, &before.flags, "there was nothing to take back"),
+        } else {
+            prop_assert_eq!(&after.flags, &before.flags, "there was nothing to take back");
         }
     }
 

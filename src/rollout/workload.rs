@@ -121,9 +121,8 @@ impl Pod {
     /// Whether the pod was started with exactly these values.
     pub fn runs(&self, wanted: &BTreeMap<FlagName, FlagValue>) -> bool {
         wanted.iter().all(|(flag, value)| match self.flags.get(flag) {
-            None => *value == FlagValue::Absent,
             Some(FlagSource::Value(found)) => found == value,
-            Some(FlagSource::MaybeFrom(_)) => *value == FlagValue::Absent,
+            Some(FlagSource::MaybeFrom(_)) | None => *value == FlagValue::Absent,
             Some(FlagSource::Twice) => false,
         })
     }

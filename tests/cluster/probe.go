@@ -1,0 +1,84 @@
+// probe.go owns the question whether a member answers, asked while a cluster
+// starts and again when a running one is found.
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+)
+
+type probe struct{ client http.Client }
+
+func apiURL(port int) string        { return fmt.Sprintf("https://127.0.0.1:%d", port) }
+func prometheusURL(port int) string { return fmt.Sprintf("http://127.0.0.1:%d", port) }
+
+// newProbe asks as the administrator and never through a proxy.
+func newProbe(o *options) (*probe, error) {
+	authority, err := os.ReadFile(o.path("pki", "ca.crt"))
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(authority) {
+		return nil, errors.New("pki/ca.crt holds no certificate")
+	}
+	pair, err := tls.LoadX509KeyPair(o.path("pki", "admin.crt"), o.path("pki", "admin.key"))
+	if err != nil {
+		return nil, err
+	}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}}}
+	return &probe{client: http.Client{Timeout: 2 * time.Second, Transport: transport}}, nil
+}
+
+func (p *probe) ask(url string) error {
+	response, err := p.client.Get(url)
+	if err != nil {
+		return err
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s", url, response.Status)
+	}
+	return nil
+}
+
+// await asks until the answer is yes, a member ends, or it is told to stop.
+func (p *probe) await(url string, ended chan error, stop <-chan os.Signal) error {
+	deadline := time.Now().Add(time.Minute)
+	for {
+		err := p.ask(url)
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("not ready after a minute: %w", err)
+		}
+		select {
+		case err := <-ended:
+			ended <- err // kill counts every end
+			return err
+		case <-stop:
+			return errStopped
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// answers tells whether a cluster that is said to run can be used.
+func answers(o *options, r *ready) error {
+	p, err := newProbe(o)
+	if err != nil {
+		return err
+	}
+	for _, url := range []string{apiURL(r.Port) + "/readyz", prometheusURL(r.PrometheusPort) + "/-/ready"} {
+		if err := p.ask(url); err != nil {
+			return fmt.Errorf("does not answer: %w", err)
+		}
+	}
+	return nil
+}
