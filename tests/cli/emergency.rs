@@ -60,7 +60,7 @@ async fn says_done_only_when_every_pod_runs_the_off_values() {
           CB_DB_ENABLED   false
           CB_HTTP_ENABLED   false
     done in AGE: every breaker is off; 2 of 2 pods run the new values
-    next: was http, step 1; on again with: cbctl promote http
+    was http, step 1; goes on with: cbctl promote
     ------- stderr -------
     off: deployment/storefront in AGE
     (progress of the pods)
@@ -86,6 +86,15 @@ async fn the_next_promote_accepts_it() {
     world.cbctl(&["promote", "cache"]).await.expect(0, &["done in AGE: cache, step 1 of 1 is entered"]);
     assert_eq!(world.record("emergency").await, None);
     assert_eq!(world.breaker_flags().await, ["true", "false", "false"]);
+}
+
+#[tokio::test]
+async fn the_command_it_advises_is_accepted() {
+    let world = World::promoted_to(&["shadow", "cache", "http"]).await;
+    let run = world.cbctl(&["rollback", "--emergency"]).await;
+    let (_, advice) = run.stdout.split_once("with: cbctl ").unwrap_or_else(|| panic!("no advice:\n{run}"));
+    let words: Vec<&str> = advice.lines().next().unwrap().split_whitespace().collect();
+    world.cbctl(&words).await.expect(0, &["is entered"]);
 }
 
 #[tokio::test]
@@ -173,14 +182,16 @@ async fn does_not_wait_for_a_rollout_that_is_under_way() {
     world.write_files(files::UNGATED);
     world.deploy(|manifest| annotate(manifest, &simulated("ready-after"), "2s")).await;
     world.promote_through(&["shadow"]).await;
-    let promotion = world.cbctl(&["promote", "cache"]).start();
+    let promotion = world.cbctl(&["promote", "cache", "--timeout", "30s"]).start();
     promotion.says("new values").await;
     let run = world.cbctl(&["rollback", "--emergency"]).await;
     run.expect(0, &["every breaker is off"]);
     assert!(world.every_pod_is_off().await, "{run}");
-    // The promotion was overtaken and must not claim to have worked, nor put anything back.
+    // The promotion was overtaken: it ends, and neither claims to have worked nor puts anything back.
+    let began = Instant::now();
     let overtaken = promotion.finish().await;
     assert_ne!(overtaken.status, 0, "{overtaken}");
+    assert!(began.elapsed().as_secs() < 10, "it waited on for what can no longer come:\n{overtaken}");
     assert_eq!(world.breaker_flags().await, OFF);
     assert!(world.record("emergency").await.is_some());
 }

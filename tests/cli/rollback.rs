@@ -32,8 +32,7 @@ async fn restores_what_the_last_step_replaced() {
           CB_CACHE_OP_TIMEOUT_MS   3000 -> 250
     done in AGE: back at shadow, step 1; 2 of 2 pods run the new values
     ------- stderr -------
-      deployment/storefront   CB_CACHE_ENABLED   true -> false
-          CB_CACHE_OP_TIMEOUT_MS   3000 -> 250
+    back at shadow, step 1: 2 flags of deployment/storefront change
     (progress of the pods)
     [exit status: 0]
     ------- requests -------
@@ -99,7 +98,7 @@ async fn one_breaker_goes_off_and_the_phases_before_it_stay() {
       deployment/storefront   CB_HTTP_ENABLED   true -> false
     done in AGE: back at cache, step 1; 2 of 2 pods run the new values
     ------- stderr -------
-      deployment/storefront   CB_HTTP_ENABLED   true -> false
+    back at cache, step 1: 1 flag of deployment/storefront change
     (progress of the pods)
     [exit status: 0]
     ------- requests -------
@@ -248,10 +247,9 @@ async fn says_how_far_it_came_when_time_is_up() {
     let run = world.cbctl(&["rollback", "--timeout", "4s"]).await;
     insta::assert_snapshot!(run, @r"
     ------- stderr -------
-      deployment/storefront   CB_CACHE_ENABLED   true -> false
-          CB_CACHE_OP_TIMEOUT_MS   3000 -> (not set)
+    back at shadow, step 1: 2 flags of deployment/storefront change
     (progress of the pods)
-    error: time is up: the change is in the deployment, but not verified in every pod: 0 of 3 pods run the new values, 1 starting (1 NotReady), 2 still old
+    error: time is up: the change is in the deployment, but not verified in every pod: 0 of 3 pods run the new values, 1 starting, 2 still old
 
     hint: cbctl status shows where things stand
     [exit status: 1]
@@ -292,13 +290,13 @@ async fn an_interruption_says_how_far_it_came_and_a_second_run_finishes_it() {
 async fn an_interruption_while_the_server_fails_ends_it_at_once() {
     let world = World::promoted_to(&["shadow", "cache"]).await;
     world.api.on("PATCH deployments/storefront", Act::status(503));
-    let running = world.cbctl(&["rollback", "--timeout", "60s"]).start();
+    let running = world.cbctl(&["rollback", "--timeout", "20s"]).start();
     running.says("warning: cannot patch deployment").await;
     let interrupted = Instant::now();
     running.signal(Signal::INT);
     let run = running.finish().await;
     run.expect(1, &["error: interrupted"]);
-    assert!(interrupted.elapsed().as_secs() < 10, "the deadline of a minute was waited for:\n{run}");
+    assert!(interrupted.elapsed().as_secs() < 10, "it waited for the deadline:\n{run}");
 }
 
 #[tokio::test]

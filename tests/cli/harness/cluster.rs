@@ -41,7 +41,7 @@ pub async fn delete_namespace(client: &Client, name: &str) {
 
 /// An annotation that steers the fake kubelet.
 pub fn simulated(wish: &str) -> String {
-    format!("{}{wish}", std::env::var("CBCTL_TEST_SIM_PREFIX").unwrap_or("sim.cbctl.dev/".to_owned()))
+    format!("sim.cbctl.dev/{wish}")
 }
 
 /// A Deployment of two pods with every breaker flag a literal "false".
