@@ -25,6 +25,7 @@ use kube::core::params::Patch;
 use kube::core::params::{GetParams, ListParams, PatchParams, PostParams};
 use kube::core::{ObjectList, Request};
 use serde_json::Value;
+use tokio::time::Instant;
 
 pub use await_rollout::{Ended, Wait};
 pub use connect::Connection;
@@ -47,6 +48,8 @@ pub struct Cluster {
     client: kube::Client,
     /// Address of the API server, for messages.
     server: String,
+    /// No attempt goes on beyond it.
+    deadline: Option<Instant>,
     pub namespace: String,
     /// Name of the kubeconfig's context; None inside a cluster.
     pub context: Option<String>,
@@ -76,6 +79,11 @@ pub struct Applied {
 }
 
 impl Cluster {
+    /// Bounds every attempt from now on.
+    pub fn keep_deadline(&mut self, deadline: Instant) {
+        self.deadline = Some(deadline);
+    }
+
     /// Reads the Deployment and its pods.
     pub async fn read(&self, target: &Target) -> Result<Found, Error> {
         let Answer { value: deployment, clock_offset } = self.deployment(&target.deployment).await?;
@@ -127,7 +135,8 @@ impl Cluster {
 
     /// Carries out a plan, or has the API server check it without storing anything.
     pub async fn apply(&self, plan: &Plan, workload: &Workload, dry_run: bool) -> Result<Applied, Error> {
-        self.patch(&workload.deployment, &patch::of_plan(plan, &workload.container), dry_run).await
+        let patched = self.patch(&workload.deployment, &patch::of_plan(plan, &workload.container), dry_run).await?;
+        Ok(Applied::of(&patched))
     }
 
     /// Switches flags off without having read anything, and leaves the mark of an emergency.
@@ -139,7 +148,13 @@ impl Cluster {
         mark: &Emergency,
         dry_run: bool,
     ) -> Result<Applied, Error> {
-        self.patch(deployment, &patch::of_emergency(container, off, mark), dry_run).await
+        let patched = self.patch(deployment, &patch::of_emergency(container, off, mark, false), dry_run).await?;
+        if convert::has(&patched, container, off) {
+            return Ok(Applied::of(&patched));
+        }
+        // A flag that is listed twice is changed in its first entry only, and the second one wins.
+        let patched = self.patch(deployment, &patch::of_emergency(container, off, mark, true), dry_run).await?;
+        Ok(Applied::of(&patched))
     }
 
     /// Records somebody's word on the Deployment.
@@ -150,7 +165,8 @@ impl Cluster {
         sign_off: &SignOff,
         dry_run: bool,
     ) -> Result<Applied, Error> {
-        self.patch(deployment, &patch::of_sign_off(name, sign_off), dry_run).await
+        let patched = self.patch(deployment, &patch::of_sign_off(name, sign_off), dry_run).await?;
+        Ok(Applied::of(&patched))
     }
 
     /// Who the API server says we are.
@@ -173,7 +189,7 @@ impl Cluster {
         })
     }
 
-    async fn patch(&self, name: &str, patch: &Value, dry_run: bool) -> Result<Applied, Error> {
+    async fn patch(&self, name: &str, patch: &Value, dry_run: bool) -> Result<Deployment, Error> {
         let params = PatchParams { dry_run, field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let request =
             Request::new(path_of::<Deployment>(&self.namespace)).patch(name, &params, &Patch::Strategic(patch));
@@ -182,6 +198,12 @@ impl Cluster {
             name: name.to_owned(),
             source,
         })?;
-        Ok(Applied { generation: answer.value.metadata.generation.unwrap_or(i64::MAX) })
+        Ok(answer.value)
+    }
+}
+
+impl Applied {
+    fn of(patched: &Deployment) -> Self {
+        Self { generation: patched.metadata.generation.unwrap_or(i64::MAX) }
     }
 }

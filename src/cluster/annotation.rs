@@ -47,7 +47,7 @@ pub(super) fn recorded_target(deployment: &Deployment) -> Option<(Target, Flags)
     let target = Target {
         deployment: deployment.metadata.name.clone()?,
         container: Some(position.container),
-        flags: position.off.keys().cloned().collect(),
+        flags: position.off.keys().chain(position.prior.keys()).cloned().collect(),
     };
     Some((target, position.off))
 }

@@ -24,6 +24,8 @@ pub struct Wait<'a> {
     /// A rollout that has failed ends the wait, instead of being given the whole time to recover.
     pub give_up_on_failure: bool,
     pub deadline: Instant,
+    /// Whether the record still is the one of this change; somebody else's ends the wait.
+    pub still_ours: &'a dyn Fn(&Workload) -> bool,
 }
 
 /// How a wait ended; the workload as it was last seen, if it was.
@@ -34,6 +36,8 @@ pub enum Ended {
     Failed(Workload, String),
     Deadline(Option<Workload>, Option<Error>),
     Interrupted(Option<Workload>),
+    /// Somebody else has changed the rollout since.
+    Overtaken(Workload),
 }
 
 impl Cluster {
@@ -58,6 +62,9 @@ impl Cluster {
                     Err(error) => trouble = Some(error),
                     Ok(found) => {
                         trouble = None;
+                        if !(wait.still_ours)(&found.workload) {
+                            return Ended::Overtaken(found.workload);
+                        }
                         seen(&found.workload);
                         match verdict(wait, &found.workload) {
                             Some(Health::Healthy) => return Ended::Done(found.workload),

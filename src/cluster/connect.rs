@@ -38,6 +38,6 @@ impl Cluster {
         let namespace = connection.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let client = Client::try_from(config)
             .map_err(|source| Error::Connect { server: server.clone(), source: Box::new(source) })?;
-        Ok(Self { client, server, namespace, context })
+        Ok(Self { client, server, deadline: None, namespace, context })
     }
 }

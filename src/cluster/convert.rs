@@ -6,6 +6,7 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 use k8s_openapi::api::core::v1::{Container, EnvVar, Pod as KubePod, PodStatus};
 
 use super::{Error, Target, annotation, ownership};
+use crate::rollout::declaration::Flags;
 use crate::rollout::name::FlagName;
 use crate::rollout::workload::{FlagSource, FlagValue, Pod, Replicas, Workload};
 
@@ -67,6 +68,14 @@ pub(super) fn container<'a>(
             Error::NoContainer { namespace, deployment, container: wanted.to_owned(), available: available() }
         }),
     }
+}
+
+/// Whether the container has all of these flags as literals of these values.
+pub(super) fn has(deployment: &Deployment, container: &str, wanted: &Flags) -> bool {
+    let pod = deployment.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let found = pod.and_then(|pod| pod.containers.iter().find(|found| found.name == container));
+    let is = |container, flag, value: &str| flag_source(container, flag).literal() == Some(value);
+    found.is_some_and(|found| wanted.iter().all(|(flag, value)| is(found, flag, value)))
 }
 
 fn flags(container: &Container, wanted: &BTreeSet<FlagName>) -> BTreeMap<FlagName, FlagSource> {

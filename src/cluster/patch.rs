@@ -28,8 +28,12 @@ pub(super) fn of_plan(plan: &Plan, container: &str) -> Value {
 }
 
 /// No version: an emergency must win. And no position: nothing was read, so that nothing may be overwritten.
-pub(super) fn of_emergency(container: &str, off: &Flags, mark: &Emergency) -> Value {
-    let env: Vec<Value> = off.iter().map(|(flag, value)| entry(flag, &FlagValue::Literal(value.clone()))).collect();
+///
+/// `anew` takes every entry of these flags out first, which moves them to the end of the list.
+pub(super) fn of_emergency(container: &str, off: &Flags, mark: &Emergency, anew: bool) -> Value {
+    let gone = off.keys().filter(|_| anew).map(|flag| entry(flag, &FlagValue::Absent));
+    let set = off.iter().map(|(flag, value)| entry(flag, &FlagValue::Literal(value.clone())));
+    let env: Vec<Value> = gone.chain(set).collect();
     json!({"metadata": {"annotations": {EMERGENCY: text_of(mark)}}, "spec": template(container, &env)})
 }
 

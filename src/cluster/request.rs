@@ -7,11 +7,14 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::NamespaceResourceScope;
 use kube::client::Body;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use super::{Cluster, Refusal};
 
 /// How long one attempt may take, connection included.
 const ATTEMPT: Duration = Duration::from_secs(10);
+/// What is left for what has to be written down when the deadline has passed.
+const AFTERWARDS: Duration = Duration::from_secs(1);
 
 /// A decoded answer.
 pub(super) struct Answer<T> {
@@ -32,7 +35,9 @@ impl Cluster {
         request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
     ) -> Result<Answer<T>, Refusal> {
         let request = request.map_err(|source| Refusal::Build { source: Box::new(source) })?;
-        tokio::time::timeout(ATTEMPT, self.exchange(request)).await.map_err(|_| Refusal::Timeout { after: ATTEMPT })?
+        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let after = left.map_or(ATTEMPT, |left| left.clamp(AFTERWARDS, ATTEMPT));
+        tokio::time::timeout(after, self.exchange(request)).await.map_err(|_| Refusal::Timeout { after })?
     }
 
     async fn exchange<T: DeserializeOwned>(&self, request: http::Request<Vec<u8>>) -> Result<Answer<T>, Refusal> {

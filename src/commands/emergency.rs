@@ -71,7 +71,16 @@ async fn verify(
         flags: off.keys().cloned().collect(),
     };
     let wanted = off.iter().map(|(flag, value)| (flag.clone(), FlagValue::Literal(value.clone()))).collect();
-    let settling = Settling { context, cluster, target: &target, applied, wanted: &wanted, began, deadline };
+    let settling = Settling {
+        context,
+        cluster,
+        target: &target,
+        applied,
+        wanted: &wanted,
+        began,
+        deadline,
+        still_ours: &|seen| seen.emergency.is_some(),
+    };
     let settled = settling.verify(interrupted, "every breaker is off").await;
     // Only now is there time to ask who we are, and to write it down.
     operation.by = cluster.identity().await.unwrap_or_else(|_| "unknown".to_owned());
@@ -97,7 +106,8 @@ async fn order(
             if let Some(error) = &files {
                 context.printer.warn(error);
             }
-            let cluster = context.cluster(None).await?;
+            let mut cluster = context.cluster(None).await?;
+            cluster.keep_deadline(deadline);
             return recorded_order(cluster, arguments, named, deadline, interrupted, told).await.map_err(
                 |error| match (error, files) {
                     (Error::Cluster(error @ crate::cluster::Error::NoRecord { .. }), Some(files)) => {
@@ -108,7 +118,8 @@ async fn order(
             );
         }
     };
-    let cluster = context.cluster(header.namespace.as_deref()).await?;
+    let mut cluster = context.cluster(header.namespace.as_deref()).await?;
+    cluster.keep_deadline(deadline);
     let container = match header.container.clone() {
         Some(container) => container,
         None => retry(deadline, interrupted, told, async || cluster.only_container(&header.deployment).await).await?,

@@ -100,6 +100,7 @@ impl Promotion<'_> {
             until_gone: false,
             give_up_on_failure: true,
             deadline,
+            still_ours: &|seen| self.is_ours(seen) && seen.emergency.is_none(),
         };
         let mut told = String::new();
         let ended = self.cluster.await_rollout(&wait, &mut interrupted, |seen| {
@@ -122,6 +123,12 @@ impl Promotion<'_> {
                     what: format!("interrupted: {} is applied, and its pods go on rolling out", self.to),
                     source: None,
                 })
+            }
+            Ended::Overtaken(after) => {
+                self.remember(arguments, workload, plan, "overtaken").await;
+                let by = if after.emergency.is_some() { "an emergency rollback" } else { "somebody else's change" };
+                let what = format!("{by} has overtaken {}: it is not waited for any longer", self.to);
+                Err(Error::Unverified { what, source: None })
             }
             Ended::Failed(_, why) => self.take_back(arguments, workload, plan, &why).await,
             Ended::Deadline(..) => {
@@ -197,6 +204,7 @@ impl Promotion<'_> {
             until_gone: true,
             give_up_on_failure: false,
             deadline,
+            still_ours: &|seen| back.is_recorded_in(seen),
         };
         let ended = self.cluster.await_rollout(&wait, &mut never, |_| ()).await;
         self.remember(arguments, before, plan, "rolled_back").await;
@@ -208,13 +216,15 @@ impl Promotion<'_> {
                 );
                 Ok(self.answer(Outcome::RolledBack, headline, &back, Some(&after)))
             }
-            Ended::Failed(..) | Ended::Deadline(..) | Ended::Interrupted(_) => Err(Error::Unverified {
-                what: format!(
-                    "{} did not become healthy ({why}); the old values are back in the deployment, but not in every pod yet",
-                    self.to
-                ),
-                source: None,
-            }),
+            Ended::Failed(..) | Ended::Deadline(..) | Ended::Interrupted(_) | Ended::Overtaken(_) => {
+                Err(Error::Unverified {
+                    what: format!(
+                        "{} did not become healthy ({why}); the old values are back in the deployment, but not in every pod yet",
+                        self.to
+                    ),
+                    source: None,
+                })
+            }
         }
     }
 

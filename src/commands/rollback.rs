@@ -9,7 +9,7 @@ use super::interrupt::interrupted;
 use super::settle::Settling;
 use super::{Context, now, operation, target, unknown};
 use crate::cli::Rollback;
-use crate::cluster::{Cluster, Entry, Found, Target, retry};
+use crate::cluster::{Applied, Cluster, Entry, Found, Target, retry};
 use crate::error::{Error, ExitStatus};
 use crate::output::change::{self, ChangeReport, Result as Outcome};
 use crate::phase_file;
@@ -24,13 +24,19 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
     let mut interrupted = interrupted();
     // Which phase lacks a breaker only the phase files say; the step before is on record.
     let rollout = if arguments.breakers.is_empty() { None } else { Some(known_breakers(context, arguments)?) };
-    let (cluster, target, name) = find_target(context, rollout.as_ref()).await?;
+    let (mut cluster, target, name) = find_target(context, rollout.as_ref()).await?;
+    cluster.keep_deadline(deadline);
     let told = |error: &crate::cluster::Error| context.printer.retrying(error);
     let by = retry(deadline, &mut interrupted, told, async || cluster.identity().await).await?;
     let operation = operation(by, began);
 
+    let mut sent: Option<(Workload, Plan)> = None;
     let attempt = async || {
         let Found { workload, .. } = cluster.read(&target).await?;
+        if let Some((before, plan)) = sent.take_if(|(_, plan)| plan.is_applied_to(&workload)) {
+            let applied = Applied { generation: workload.replicas.generation };
+            return Ok(Ok((before, plan, applied)));
+        }
         let planned = match &rollout {
             None => plan::step_back(&workload, &operation),
             Some(rollout) => plan::breakers_off(rollout, &workload, &arguments.breakers, &operation),
@@ -38,8 +44,9 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
         match planned {
             Err(nothing) => Ok(Err((workload, nothing))),
             Ok(plan) => {
-                let applied = cluster.apply(&plan, &workload, arguments.write.dry_run).await?;
-                Ok(Ok((workload, plan, applied)))
+                let (before, plan) = sent.insert((workload, plan));
+                let applied = cluster.apply(plan, before, arguments.write.dry_run).await?;
+                Ok(Ok((before.clone(), plan.clone(), applied)))
             }
         }
     };
@@ -63,8 +70,16 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
         return Ok(ExitStatus::Success);
     }
     let wanted = plan.wanted();
-    let settling =
-        Settling { context, cluster: &cluster, target: &target, applied: &applied, wanted: &wanted, began, deadline };
+    let settling = Settling {
+        context,
+        cluster: &cluster,
+        target: &target,
+        applied: &applied,
+        wanted: &wanted,
+        began,
+        deadline,
+        still_ours: &|seen| plan.is_recorded_in(seen),
+    };
     let settled = settling.verify(&mut interrupted, &done(&plan)).await;
     let result = if settled.is_ok() { "done" } else { "unverified" };
     remember(context, &cluster, &name, arguments, &operation, &before, &plan, result).await;

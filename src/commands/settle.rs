@@ -21,6 +21,7 @@ pub(super) struct Settling<'a> {
     pub wanted: &'a BTreeMap<FlagName, FlagValue>,
     pub began: Timestamp,
     pub deadline: Instant,
+    pub still_ours: &'a dyn Fn(&Workload) -> bool,
 }
 
 impl Settling<'_> {
@@ -40,6 +41,7 @@ impl Settling<'_> {
             until_gone: true,
             give_up_on_failure: false,
             deadline: self.deadline,
+            still_ours: self.still_ours,
         };
         let mut told = String::new();
         let ended = self.cluster.await_rollout(&wait, interrupted, |seen| {
@@ -57,6 +59,7 @@ impl Settling<'_> {
             Ended::Interrupted(last) => ("interrupted", last, None),
             Ended::Deadline(last, source) => ("time is up", last, source),
             Ended::Failed(last, _) => ("the rollout failed", Some(last), None),
+            Ended::Overtaken(last) => ("somebody else has changed the rollout since", Some(last), None),
         };
         let state = match last {
             None => "nobody could look at the pods".to_owned(),

@@ -52,6 +52,21 @@ pub enum NothingToRollBack {
 }
 
 impl Plan {
+    /// Whether the workload is already what this plan makes of it: an earlier attempt got through unheard.
+    pub fn is_applied_to(&self, workload: &Workload) -> bool {
+        let changed = |change: &Change| match workload.flags.get(&change.flag) {
+            Some(FlagSource::Value(value)) => *value == change.after,
+            Some(FlagSource::Twice | FlagSource::MaybeFrom(_)) => false,
+            None => change.after == FlagValue::Absent,
+        };
+        self.is_recorded_in(workload) && self.changes.iter().all(changed)
+    }
+
+    /// Whether the record is the one that this plan writes.
+    pub fn is_recorded_in(&self, workload: &Workload) -> bool {
+        recorded(workload) == self.position.as_ref()
+    }
+
     /// The values that every pod runs when the plan is done.
     pub fn wanted(&self) -> BTreeMap<FlagName, FlagValue> {
         self.changes.iter().map(|change| (change.flag.clone(), change.after.clone())).collect()
