@@ -113,7 +113,10 @@ impl World {
              contexts: [{{name: staging, context: {{cluster: east, user: engineer, namespace: {}}}}}]\n",
             self.namespace
         );
-        self.write(&name, &text);
+        // Written once: another command may be reading it.
+        if !self.path(&name).exists() {
+            self.write(&name, &text);
+        }
         self.path(&name)
     }
 }

@@ -4,8 +4,12 @@
 //! Each test has a namespace of its own and sees both servers through proxies on which it can make them fail.
 //! `tests/run` starts the servers.
 
+mod check;
+mod cluster_faults;
 mod emergency;
+mod files;
 mod harness;
+mod prometheus_faults;
 mod promote;
 mod rollback;
 mod story;

@@ -107,10 +107,11 @@ impl World {
         until("every pod of the service is healthy", async || {
             let deployment = self.deployment().await;
             let (spec, status) = (deployment.spec?, deployment.status?);
-            let wanted = spec.replicas;
+            let wanted = spec.replicas?;
+            let counts = [status.replicas, status.updated_replicas, status.available_replicas];
             let settled = status.observed_generation == deployment.metadata.generation
-                && [status.replicas, status.updated_replicas, status.available_replicas] == [wanted; 3];
-            (settled && self.pods().await.len() == usize::try_from(wanted?).ok()?).then_some(())
+                && counts.iter().all(|count| count.unwrap_or_default() == wanted);
+            (settled && self.pods().await.len() == usize::try_from(wanted).ok()?).then_some(())
         })
         .await;
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -82,6 +82,8 @@ pub enum Act {
     Delay(Duration),
     /// Something else happens before the request is passed on.
     Before(Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>),
+    /// A header of the server's answer is replaced.
+    Header(HeaderName, &'static str),
     /// The JSON of the request is changed before it is passed on.
     Rewrite(Arc<dyn Fn(&mut Value) + Send + Sync>),
     /// The JSON of the server's answer is changed.
@@ -99,6 +101,10 @@ impl Act {
 
     pub fn before<F: Future<Output = ()> + Send + 'static>(act: impl Fn() -> F + Send + Sync + 'static) -> Self {
         Self::Before(Arc::new(move || Box::pin(act())))
+    }
+
+    pub fn header(name: HeaderName, value: &'static str) -> Self {
+        Self::Header(name, value)
     }
 
     pub fn rewrite(change: impl Fn(&mut Value) + Send + Sync + 'static) -> Self {
@@ -237,6 +243,10 @@ async fn handle(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
             before().await;
             state.server.ask(request).await.map(whole)
         }
+        Some(Act::Header(name, value)) => state.server.ask(request).await.map(|mut answer| {
+            answer.headers_mut().insert(name, HeaderValue::from_static(value));
+            whole(answer)
+        }),
         Some(Act::Rewrite(change)) => {
             state.server.ask(request.map(|body| changed(&body, &*change))).await.map(whole)
         }
