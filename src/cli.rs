@@ -32,6 +32,7 @@ pub struct Cli {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// Folder with rollout.yaml and the phase files
     #[arg(short = 'f', long = "files", value_name = "DIR", default_value = "phases", global = true)]
@@ -43,7 +44,7 @@ pub struct Global {
     #[arg(long, global = true)]
     pub context: Option<String>,
     /// Address of Prometheus, instead of rollout.yaml's
-    #[arg(long, value_name = "URL", env = "CBCTL_PROMETHEUS", global = true)]
+    #[arg(long, value_name = "URL", env = "CBCTL_PROMETHEUS", hide_env_values = true, global = true)]
     pub prometheus: Option<String>,
     /// Bearer token for Prometheus, instead of rollout.yaml's `token_file`
     #[arg(

@@ -19,7 +19,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use crate::cli::{Cli, Command, Global};
-use crate::cluster::{Cluster, Connection, Found, Target};
+use crate::cluster::{Cluster, Connection, Entry, Found, Target};
 use crate::error::{Error, ExitStatus};
 use crate::judge;
 use crate::observe::{self, Moment};
@@ -118,6 +118,13 @@ impl Context {
             token: self.global.prometheus_token.as_deref(),
         };
         Ok(Some(Prometheus::new(&access, source.allowed_warnings.clone())?))
+    }
+
+    /// Adds to the history. The annotation is the record that counts; what the history lacks is told.
+    async fn remember(&self, cluster: &Cluster, name: &str, entry: &Entry) {
+        if let Err(error) = cluster.write_history(name, entry).await {
+            self.printer.warn(&error);
+        }
     }
 
     /// Observes, judges and decides, without touching anything.

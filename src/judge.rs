@@ -43,6 +43,6 @@ fn judge_window(condition: &Condition, scope: &Scope, samples: &Samples) -> Resu
         Measure::StuckOpen { breaker, encoding } => {
             breaker::judge_stuck_open(condition, breaker, *encoding, window, scope, samples)
         }
-        Measure::Query(asked) => query::judge(condition, asked, window, samples),
+        Measure::Query(asked) => query::judge(condition, asked, window, scope, samples),
     }
 }

@@ -16,7 +16,6 @@ use crate::output::words::duration;
 use crate::rollout::decision;
 use crate::rollout::declaration::Rollout;
 use crate::rollout::plan::{self, Operation, Plan};
-use crate::rollout::position::Place;
 use crate::rollout::workload::Workload;
 
 /// How long taking an unhealthy change back may take.
@@ -233,14 +232,12 @@ impl Promotion<'_> {
     }
 
     async fn remember(&self, arguments: &Promote, before: &Workload, plan: &Plan, result: &'static str) {
-        let place_before: Option<Place> =
-            before.position.as_ref().and_then(|position| position.as_ref().ok()).map(|position| position.place.clone());
         let entry = Entry {
             operation: self.operation.id.clone(),
             at: self.operation.at,
             by: self.operation.by.clone(),
             action: "promote",
-            from: place_before,
+            from: before.recorded_place(),
             to: plan.position.as_ref().map(|position| position.place.clone()),
             changes: plan.changes.clone(),
             evidence: self.report.evidence(),
@@ -248,10 +245,7 @@ impl Promotion<'_> {
             result,
             version: env!("CARGO_PKG_VERSION"),
         };
-        // The annotation is the record that counts; what the history lacks is told.
-        if let Err(error) = self.cluster.write_history(&self.rollout.header.name, &entry).await {
-            self.context.printer.warn(&error);
-        }
+        self.context.remember(self.cluster, &self.rollout.header.name, &entry).await;
     }
 
     fn answer(&self, result: Outcome, headline: String, applied: &Plan, after: Option<&Workload>) -> ExitStatus {

@@ -15,7 +15,6 @@ use crate::output::change::{self, ChangeReport, Result as Outcome};
 use crate::phase_file;
 use crate::rollout::declaration::Rollout;
 use crate::rollout::plan::{self, NothingToRollBack, Operation, Plan};
-use crate::rollout::position::Place;
 use crate::rollout::workload::Workload;
 
 pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitStatus, Error> {
@@ -58,13 +57,29 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
         }
     };
     context.printer.tell(&change::announcement(&done(&plan), &before.deployment, &plan));
+    let remember = async |result| {
+        let entry = Entry {
+            operation: operation.id.clone(),
+            at: operation.at,
+            by: operation.by.clone(),
+            action: "rollback",
+            from: before.recorded_place(),
+            to: plan.position.as_ref().map(|position| position.place.clone()),
+            changes: plan.changes.clone(),
+            evidence: serde_json::Value::Null,
+            reason: arguments.write.reason.clone(),
+            result,
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        context.remember(&cluster, &name, &entry).await;
+    };
     let report = |result, headline| report(&before, &operation, &plan, result, headline);
     if arguments.write.dry_run {
         context.printer.answer(&report(Outcome::DryRun, "dry run: the API server accepts the change".to_owned()));
         return Ok(ExitStatus::Success);
     }
     if arguments.no_wait {
-        remember(context, &cluster, &name, arguments, &operation, &before, &plan, "sent").await;
+        remember("sent").await;
         let headline = "off in the deployment; its pods restart now, nobody waits for them".to_owned();
         context.printer.answer(&report(Outcome::Sent, headline));
         return Ok(ExitStatus::Success);
@@ -82,7 +97,7 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
     };
     let settled = settling.verify(&mut interrupted, &done(&plan)).await;
     let result = if settled.is_ok() { "done" } else { "unverified" };
-    remember(context, &cluster, &name, arguments, &operation, &before, &plan, result).await;
+    remember(result).await;
     let (after, headline) = settled?;
     let mut report = report(Outcome::Done, headline);
     report.pods = Some(after.spread(&wanted));
@@ -148,35 +163,4 @@ fn report(before: &Workload, operation: &Operation, plan: &Plan, result: Outcome
     report.place = plan.position.as_ref().map(|position| position.place.clone());
     report.changes = plan.changes.iter().map(change::Applied::of).collect();
     report
-}
-
-#[expect(clippy::too_many_arguments, reason = "an entry of the history says everything about the operation")]
-async fn remember(
-    context: &Context,
-    cluster: &Cluster,
-    name: &str,
-    arguments: &Rollback,
-    operation: &Operation,
-    before: &Workload,
-    plan: &Plan,
-    result: &'static str,
-) {
-    let from: Option<Place> =
-        before.position.as_ref().and_then(|position| position.as_ref().ok()).map(|position| position.place.clone());
-    let entry = Entry {
-        operation: operation.id.clone(),
-        at: operation.at,
-        by: operation.by.clone(),
-        action: "rollback",
-        from,
-        to: plan.position.as_ref().map(|position| position.place.clone()),
-        changes: plan.changes.clone(),
-        evidence: serde_json::Value::Null,
-        reason: arguments.write.reason.clone(),
-        result,
-        version: env!("CARGO_PKG_VERSION"),
-    };
-    if let Err(error) = cluster.write_history(name, &entry).await {
-        context.printer.warn(&error);
-    }
 }

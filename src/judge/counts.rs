@@ -160,7 +160,8 @@ fn is_new(pod: &str, scope: &Scope) -> bool {
     }
 }
 
-fn check_clocks(scope: &Scope, interval: Duration) -> Result<(), Gap> {
+/// Whether the clocks agree within one scrape interval.
+pub fn check_clocks(scope: &Scope, interval: Duration) -> Result<(), Gap> {
     let skew = scope.clock_skew.ok_or(Gap::ClockUnknown)?.abs();
     // HTTP dates are whole seconds: one more cannot be told from none.
     let allowed = SignedDuration::try_from(interval).unwrap_or(SignedDuration::MAX) + SignedDuration::from_secs(1);

@@ -65,7 +65,8 @@ fn mixture(multiples: &[f64], events: u64, requests: u64, p: f64) -> f64 {
         return 0.0; // No alternative is a share: nothing can be shown.
     }
     let sum: f64 = logs.iter().map(|log| (log - top).exp()).sum();
-    (top + (sum / as_float(logs.len() as u64)).ln()).exp()
+    // Beyond the greatest number it is enough for anything.
+    (top + (sum / as_float(logs.len() as u64)).ln()).exp().min(f64::MAX)
 }
 
 /// The least number for which `enough` holds, by doubling and bisection, if there is one below 2⁴⁰.

@@ -2,19 +2,30 @@
 //!
 //! It does not know what the query means; that is why it insists on exactly one series.
 
+use std::time::Duration;
+
 use super::condition::{Condition, Metric, Query};
-use super::counts::Window;
-use super::samples::Samples;
+use super::counts::{self, Window};
+use super::samples::{Samples, Scope};
 use super::verdict::{Evidence, Finding, Gap, Judgement, Trouble};
 
 /// Points that a query is evaluated at when every point of its window has to comply.
 pub const POINTS: usize = 60;
+/// How often the samples behind a query were taken is not known; most are scraped about this often.
+const USUAL_INTERVAL: Duration = Duration::from_secs(15);
 
-pub fn judge(condition: &Condition, query: &Query, window: Window, samples: &Samples) -> Result<Judgement, Trouble> {
+pub fn judge(
+    condition: &Condition,
+    query: &Query,
+    window: Window,
+    scope: &Scope,
+    samples: &Samples,
+) -> Result<Judgement, Trouble> {
     let series = samples.get(&Metric::Query(query.clone(), condition.window))?;
     let [series] = series else {
         return Err(Gap::SeveralSeries { count: series.len() }.into());
     };
+    counts::check_clocks(scope, USUAL_INTERVAL)?;
     let Some(newest) = series.points.last() else {
         return Err(Gap::NoSeries { metric: "query".to_owned() }.into());
     };

@@ -267,8 +267,11 @@ fn breaker(state: impl Fn(i64) -> Option<f64>) -> Judgement {
 #[test]
 fn a_breaker_that_only_flickers_half_open_is_stuck() {
     assert!(matches!(breaker(|_| Some(2.0)), Judgement::Met(_)));
-    let flicker = |ago: i64| Some(if ago % 20 == 5 { 1.0 } else { 2.0 });
-    assert!(matches!(breaker(flicker), Judgement::Met(_)));
+    for phase in [0, 5, 10, 15] {
+        let flicker = |ago: i64| Some(if ago % 20 == phase { 1.0 } else { 2.0 });
+        assert!(matches!(breaker(flicker), Judgement::Met(_)), "whatever the window begins with");
+    }
+    assert!(matches!(breaker(|_| Some(1.0)), Judgement::Met(_)), "half-open for ever is not closed either");
 }
 
 #[test]

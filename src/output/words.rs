@@ -11,6 +11,7 @@ pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0 if duration.subsec_millis() > 0 => format!("{}ms", duration.subsec_millis()),
+        1..=9 if duration.subsec_millis() >= 100 => format!("{:.1}s", duration.as_secs_f64()),
         0..=119 => format!("{seconds}s"),
         120..=7_199 => format!("{}m", seconds / 60),
         7_200..=259_199 => format!("{}h", seconds / 3_600),
@@ -85,6 +86,7 @@ mod tests {
         assert_eq!(duration(Duration::from_secs(172_800)), "48h");
         assert_eq!(duration(Duration::from_secs(604_800)), "7d");
         assert_eq!(duration(Duration::from_millis(400)), "400ms");
+        assert_eq!(duration(Duration::from_millis(1_940)), "1.9s");
         assert_eq!(percent(0.0184), "1.84%");
         assert_eq!(percent(0.01), "1%");
         assert_eq!(percent(0.125), "12%");

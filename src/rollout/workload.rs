@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::declaration::Flags;
 use super::name::{FlagName, SignOffName};
-use super::position::{Emergency, Position, SignOff};
+use super::position::{Emergency, Place, Position, SignOff};
 
 /// What one look at the cluster found.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,6 +129,11 @@ impl Pod {
 }
 
 impl Workload {
+    /// The place that the annotation tells, if it can be read.
+    pub fn recorded_place(&self) -> Option<Place> {
+        self.position.as_ref()?.as_ref().ok().map(|position| position.place.clone())
+    }
+
     /// Pods that serve and are not on their way out.
     pub fn live_pods(&self) -> impl Iterator<Item = &Pod> {
         self.pods.iter().filter(|pod| !pod.terminating)

@@ -1,6 +1,15 @@
 # lib.bash owns what up and down share: where the cache is, and the hashes under
 # which programs and state are kept in it. It is sourced and needs bash and coreutils only.
 
+say() { printf '%s\n' "$*" >&2; }
+fail() {
+  say "error: $*"
+  exit 1
+}
+
+# Pods listen on addresses such as 127.1.0.2, and processes are recognised by /proc.
+[[ $(uname -s) == Linux ]] || fail "the test cluster needs Linux"
+
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/cbctl
 mkdir -p "$cache/bin" "$cache/state"
@@ -11,12 +20,6 @@ prometheus_module=github.com/prometheus/prometheus
 prometheus_tags=remove_all_sd,enable_kubernetes_sd
 build_flags=(-trimpath -buildvcs=false)
 strip="-s -w"
-
-say() { printf '%s\n' "$*" >&2; }
-fail() {
-  say "error: $*"
-  exit 1
-}
 
 # kubernetes_version prints the version that go.mod requires, which the programs then report.
 kubernetes_version() {

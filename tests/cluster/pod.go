@@ -57,6 +57,7 @@ func (k *kubelet) look(ctx context.Context, key string) (time.Duration, error) {
 		grace := time.Duration(*pod.DeletionGracePeriodSeconds) * time.Second
 		asked := pod.DeletionTimestamp.Add(-grace)
 		if left := asked.Add(min(grace, w.stopAfter)).Sub(now); left > 0 {
+			s.workload.follow(k.scenarios.of(namespace), now)
 			return left, nil
 		}
 		k.stop(s)
@@ -72,8 +73,8 @@ func (k *kubelet) look(ctx context.Context, key string) (time.Duration, error) {
 		}
 	}
 	ready := s.workload != nil && !w.notReady
+	s.workload.follow(k.scenarios.of(namespace), time.Now())
 	if s.workload != nil {
-		s.workload.follow(k.scenarios.of(namespace), time.Now())
 		ready = ready && s.workload.passesProbe()
 		if left := w.readyAfter - now.Sub(s.life.started); left > 0 {
 			ready = false

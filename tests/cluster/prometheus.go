@@ -23,6 +23,8 @@ scrape_configs:
   - {source_labels: [__meta_kubernetes_pod_label_app], target_label: app}
 `
 
+const prometheusData = "prometheus"
+
 func startPrometheus(o *options, m *members, port int) error {
 	path := o.path("prometheus.yml")
 	if err := os.WriteFile(path, []byte(prometheusConfiguration), 0o600); err != nil {
@@ -30,6 +32,6 @@ func startPrometheus(o *options, m *members, port int) error {
 	}
 	return m.start("prometheus", o.prometheus, "--config.file="+path,
 		fmt.Sprintf("--web.listen-address=127.0.0.1:%d", port),
-		"--storage.tsdb.path="+o.path("prometheus"), "--storage.tsdb.no-lockfile", "--log.level=warn",
+		"--storage.tsdb.path="+o.path(prometheusData), "--storage.tsdb.no-lockfile", "--log.level=warn",
 		"--scrape.discovery-reload-interval=100ms") // 5 s otherwise, during which a new pod is not seen
 }

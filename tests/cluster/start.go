@@ -168,8 +168,10 @@ func awaitReady(o *options, ended <-chan error, alive func() bool) (*ready, erro
 	return nil, fmt.Errorf("not ready after %s; the logs are in %s", startTimeout, o.path("log"))
 }
 
+// failure says why a cluster did not start, once: the next start need not repeat it.
 func failure(o *options) error {
 	if text, err := os.ReadFile(o.path(failureFile)); err == nil {
+		os.Remove(o.path(failureFile))
 		return errors.New(strings.TrimSpace(string(text)))
 	}
 	return fmt.Errorf("the supervisor ended without a word\n%s", tail(o.path("log", supervisor+".log")))

@@ -37,6 +37,8 @@ func runSupervisor(args []string) error {
 	m.kill()
 	if errors.Is(err, errStopped) {
 		os.Remove(o.path(supervisor + ".pid"))
+		os.RemoveAll(o.path("etcd")) // nobody reads the data again; the logs stay
+		os.RemoveAll(o.path(prometheusData))
 		return nil
 	}
 	os.WriteFile(o.path(failureFile), []byte(err.Error()+"\n"), 0o600)

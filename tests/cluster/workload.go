@@ -62,6 +62,9 @@ func (w *workload) stop() {
 // follow takes over a scenario. What happened until now happened under the old
 // one, so the counters are brought up to now first.
 func (w *workload) follow(s *scenario, now time.Time) {
+	if w == nil {
+		return
+	}
 	next := s.behaviourOf(w.pod, w.environment)
 	w.mu.Lock()
 	defer w.mu.Unlock()
