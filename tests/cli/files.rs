@@ -10,7 +10,7 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     ("wrong unit", "20-cache.yaml", "bake: 0s", "bake: 10min"),
     ("flag that is not declared", "20-cache.yaml", "CB_CACHE_ENABLED", "CB_CASH_ENABLED"),
     ("flag that is a boolean", "20-cache.yaml", "\"true\"", "true"),
-    ("phase named twice", "20-cache.yaml", "name: cache", "name: shadow"),
+    ("phase named unlike its file", "20-cache.yaml", "name: cache", "name: shadow"),
     ("circle in requires", "10-shadow.yaml", "steps:", "requires: [{phase: http, complete_for: 0s}]\nsteps:"),
     ("unknown phase required", "20-cache.yaml", "phase: shadow", "phase: shade"),
     ("indicator that is not declared", "20-cache.yaml", "steps:", "gates: [memory < 1% over 5m]\nsteps:"),
@@ -81,7 +81,7 @@ async fn each_fault_is_shown_at_its_place() {
 
     hint: an environment variable holds text; without quotes YAML makes a boolean or a number of it
 
-    # phase named twice
+    # phase named unlike its file
     error: phases/20-cache.yaml:3:7: the phase is called `shadow`, its file `cache`
       |
     3 | name: shadow
@@ -152,11 +152,15 @@ async fn each_fault_is_shown_at_its_place() {
 }
 
 #[tokio::test]
-async fn a_file_or_folder_that_is_not_there() {
+async fn a_folder_that_is_no_rollout() {
     let mut shown = String::new();
-    for fault in ["empty file", "no rollout.yaml", "no phase", "no folder", "no phase's name"] {
+    for fault in ["named twice", "empty file", "no rollout.yaml", "no phase", "no folder", "no phase's name"] {
         let world = World::with_files_only().await;
         match fault {
+            "named twice" => {
+                let twin = std::fs::read_to_string(world.path("phases/20-cache.yaml")).unwrap();
+                world.write("phases/25-cache.yaml", &twin);
+            }
             "empty file" => world.write("phases/20-cache.yaml", ""),
             "no rollout.yaml" => std::fs::remove_file(world.path("phases/rollout.yaml")).unwrap(),
             "no phase" => {
@@ -173,6 +177,12 @@ async fn a_file_or_folder_that_is_not_there() {
         shown += &format!("# {fault}\n{}\n", run.stderr);
     }
     insta::assert_snapshot!(shown, @r#"
+    # named twice
+    error: phases/25-cache.yaml:3:7: phase `cache` is in "phases/20-cache.yaml" too
+      |
+    3 | name: cache
+      |       ^^^^^ one name, one phase
+
     # empty file
     error: phases/20-cache.yaml:1:1: the file is empty
       |

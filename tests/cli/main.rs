@@ -9,10 +9,13 @@ mod cluster_faults;
 mod emergency;
 mod files;
 mod harness;
+mod layers;
+mod permissions;
 mod prometheus_faults;
 mod promote;
 mod rollback;
 mod story;
+mod texts;
 
 /// A file that nobody declares would be a test that never runs.
 #[test]

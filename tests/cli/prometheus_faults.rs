@@ -204,11 +204,12 @@ async fn two_series_where_one_is_needed() {
 
 #[tokio::test]
 async fn a_query_that_returns_nothing_or_no_number_for_real() {
-    for (query, status, reason) in [
+    let cases = [
         ("absent(up)", 4, "no query series"),
         ("0/0 * count(up{", 4, "the value is NaN"),
         ("1/0 * count(up{", 4, "the value is infinite"),
-    ] {
+    ];
+    join_all(cases.map(async |(query, status, reason)| {
         let world = World::judged().await;
         let old = r#"count(up{namespace="$namespace",pod=~"$pods"})"#;
         let new = if query.ends_with('{') { old.replacen("count(up{", query, 1) } else { query.to_owned() };
@@ -217,7 +218,8 @@ async fn a_query_that_returns_nothing_or_no_number_for_real() {
         let row = run.stdout.lines().find(|line| line.contains("pods-seen")).unwrap_or_default();
         assert_eq!(run.status, status, "{query}:\n{run}");
         assert!(row.contains(reason), "{query}:\n{run}");
-    }
+    }))
+    .await;
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! `cbctl promote`: one step further, only if nothing stands against it, and back by itself if it does not work out.
 
+use futures_util::future::join_all;
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -205,7 +206,7 @@ async fn holds_on_a_flag_that_comes_from_elsewhere() {
             "CB_CACHE_ENABLED is perhaps set through envFrom by configmap/flags",
         ),
     ];
-    for (name, environment, reason) in cases {
+    join_all(cases.map(async |(name, environment, reason)| {
         let world = World::empty().await;
         world.write_files(files::UNGATED);
         let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "flags"}, "data": {"cache": "false"}});
@@ -220,7 +221,8 @@ async fn holds_on_a_flag_that_comes_from_elsewhere() {
         let run = world.cbctl(&["promote", "shadow", "--adopt"]).await;
         run.expect(3, &[reason, "make it a plain value of the container first"]);
         assert!(run.writes().is_empty(), "{name}:\n{run}");
-    }
+    }))
+    .await;
 }
 
 #[tokio::test]

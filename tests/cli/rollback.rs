@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use futures_util::future::join_all;
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -30,7 +31,7 @@ async fn restores_what_the_last_step_replaced() {
     insta::assert_snapshot!(run, @r"
       deployment/storefront   CB_CACHE_ENABLED   true -> false
           CB_CACHE_OP_TIMEOUT_MS   3000 -> 250
-    done in AGE: back at shadow, step 1; 2 of 2 pods run the new values
+    done in 1.6s: back at shadow, step 1; 2 of 2 pods run the new values
     ------- stderr -------
     back at shadow, step 1: 2 flags of deployment/storefront change
     (progress of the pods)
@@ -96,7 +97,7 @@ async fn one_breaker_goes_off_and_the_phases_before_it_stay() {
     let run = world.cbctl(&["rollback", "http"]).await;
     insta::assert_snapshot!(run, @r"
       deployment/storefront   CB_HTTP_ENABLED   true -> false
-    done in AGE: back at cache, step 1; 2 of 2 pods run the new values
+    done in 2.4s: back at cache, step 1; 2 of 2 pods run the new values
     ------- stderr -------
     back at cache, step 1: 1 flag of deployment/storefront change
     (progress of the pods)
@@ -183,14 +184,15 @@ async fn the_record_tells_the_way_back_when_rollout_yaml_is_gone() {
 #[tokio::test]
 async fn goes_on_whatever_the_server_answers_for_a_while() {
     let retry_after = Act::Answer { status: 429, headers: vec![("retry-after", "1".to_owned())], body: String::new() };
-    for (name, act, told) in [
+    let cases = [
         ("429", retry_after, "the API server answered 429"),
         ("500", Act::status(500), "the API server answered 500"),
         ("503", Act::status(503), "the API server answered 503"),
         ("closed", Act::Close, "warning: cannot patch deployment"),
         ("answer lost", Act::LoseAnswer, ""),
         ("broken off", Act::BreakOff, ""),
-    ] {
+    ];
+    join_all(cases.map(async |(name, act, told)| {
         let world = World::promoted_to(&["shadow", "cache"]).await;
         let calm = if name == "429" { 1 } else { 2 };
         world.api.on_next(calm, "PATCH deployments/storefront", act);
@@ -201,7 +203,8 @@ async fn goes_on_whatever_the_server_answers_for_a_while() {
         assert!(name != "429" || began.elapsed().as_millis() >= 1000, "Retry-After is kept");
         assert_eq!(world.flag_in_pods("CB_CACHE_ENABLED").await, vec![Some("false".to_owned()); 2], "{name}");
         assert_eq!(world.place().await.as_deref(), Some("shadow 1"), "{name}: not one step too far");
-    }
+    }))
+    .await;
 }
 
 #[tokio::test]

@@ -17,11 +17,12 @@ static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r#"ReplicaSet "(storefront|updog)-[0-9a-z]+""#, "ReplicaSet \"$1-HASH\""),
         (r#"("resourceVersion": ?)"\d+""#, "$1\"VERSION\""),
         // Times that things take, and ages.
-        (r"\b(done in|in the deployment in|deployment/\S+ in) \d+(ms|s|m)\b", "$1 AGE"),
-        (r"\b\d+(ms|s|m) of (\d+(?:ms|s|m|h)), \d+(ms|s|m) more", "AGE of $2, AGE more"),
-        (r"\bbaked \d+(ms|s|m) of", "baked AGE of"),
-        (r"\b\d+(ms|s|m) ago", "AGE ago"),
-        (r"(?m)((?:complete|baking, step \d of \d) +)\d+(ms|s|m)( {2,})", "${1}AGE$3"),
+        (r"\b(done in|in the deployment in|deployment/\S+ in) [\d.]+(ms|s|m)\b", "$1 AGE"),
+        (r"\b[\d.]+(ms|s|m) of (\d+(?:ms|s|m|h)), [\d.]+(ms|s|m) more", "AGE of $2, AGE more"),
+        (r"\bbaked [\d.]+(ms|s|m) of", "baked AGE of"),
+        (r"\b[\d.]+(ms|s|m) ago", "AGE ago"),
+        (r"\bfor [\d.]+(ms|s|m);", "for AGE;"),
+        (r"(?m)((?:complete|baking, step \d of \d) +)[\d.]+(ms|s|m)( {2,})", "${1}AGE$3"),
         // Figures from the traffic.
         (r"[\d,]+ of [\d,]+ requests?", "N of N requests"),
         (r"(requests[^;\n]*; )[\d.]+% to [\d.]+%", "${1}P to P"),

@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::future::IntoFuture;
+use std::io::Read;
 use std::path::Path;
 use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -82,6 +84,27 @@ impl Invocation {
         drop(reader);
         self.command.stdout(Stdio::from(writer));
         self
+    }
+
+    /// Runs with a terminal for stdout and stderr, and returns what came to stand on it.
+    pub async fn on_a_terminal(mut self) -> String {
+        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&terminal).unwrap();
+        unlockpt(&terminal).unwrap();
+        let name = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+        let screen = std::fs::OpenOptions::new().read(true).write(true).open(name).unwrap();
+        self.command.stdout(Stdio::from(screen.try_clone().unwrap())).stderr(Stdio::from(screen));
+        let mut child = self.command.spawn().unwrap();
+        // The command's side of the terminal has to be closed here for the reading to end.
+        drop(self.command);
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut text = Vec::new();
+            // Linux ends the reading with an error when nobody can write any more.
+            let _ = std::fs::File::from(terminal).read_to_end(&mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        child.wait().await.unwrap();
+        reading.await.unwrap()
     }
 
     pub fn start(mut self) -> Running {
