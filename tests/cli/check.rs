@@ -109,7 +109,14 @@ async fn a_breaker_that_probes_and_never_closes_fires_the_trigger() {
         (run.status == 5).then_some(run)
     })
     .await;
-    run.expect(5, &["rollback: a rollback trigger fires", "not closed once: redis-cache on storefront-POD", "next: cbctl rollback"]);
+    run.expect(
+        5,
+        &[
+            "rollback: a rollback trigger fires",
+            "not closed once: redis-cache on storefront-POD",
+            "next: cbctl rollback",
+        ],
+    );
     // From now on it is never closed, whether the window begins with an open or a half-open moment.
     for _ in 0..6 {
         let run = world.cbctl(&["check"]).await;

@@ -1,5 +1,6 @@
 //! An API server that cannot be reached, does not let us, or does not have what we look for.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use serde_json::json;
@@ -143,7 +144,7 @@ async fn a_user_without_rights() {
     for arguments in COMMANDS {
         let run = world.cbctl(arguments).api(&world, &proxy).await;
         assert!(run.stdout.is_empty(), "{run}");
-        shown += &format!("$ cbctl {}\n{run}\n\n", arguments.join(" "));
+        writeln!(shown, "$ cbctl {}\n{run}\n", arguments.join(" ")).unwrap();
     }
     insta::assert_snapshot!(shown, @r#"
     $ cbctl status
@@ -216,7 +217,10 @@ async fn no_such_deployment() {
     GET deployments/storefront
     "#);
     for arguments in COMMANDS {
-        world.cbctl(arguments).await.expect(1, &["deployments.apps \"storefront\" not found (404)", "hint: check `target`"]);
+        world
+            .cbctl(arguments)
+            .await
+            .expect(1, &["deployments.apps \"storefront\" not found (404)", "hint: check `target`"]);
     }
 }
 
@@ -248,7 +252,10 @@ async fn two_containers_and_none_is_named() {
         .await;
     for arguments in COMMANDS {
         let run = world.cbctl(arguments).await;
-        run.expect(2, &["has several containers (\"web\", \"sidecar\") and none is named", "hint: name it in rollout.yaml"]);
+        run.expect(
+            2,
+            &["has several containers (\"web\", \"sidecar\") and none is named", "hint: name it in rollout.yaml"],
+        );
         assert!(run.writes().is_empty(), "{run}");
     }
 }

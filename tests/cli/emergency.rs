@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::harness::cluster::{annotate, env_of, patch_deployment, simulated};
+use crate::harness::cluster::{annotate, env_of, flag_patch, simulated};
 use crate::harness::proxy::Act;
 use crate::harness::{CONTAINER, DEPLOYMENT, FLAGS, World, files, until};
 
@@ -60,8 +60,8 @@ async fn says_done_only_when_every_pod_runs_the_off_values() {
       deployment/storefront   CB_CACHE_ENABLED   false
           CB_DB_ENABLED   false
           CB_HTTP_ENABLED   false
-    done in 1.3s: every breaker is off; 2 of 2 pods run the new values
-    was http, step 1, for 1.7s; goes on with: cbctl promote
+    done in AGE: every breaker is off; 2 of 2 pods run the new values
+    was http, step 1, for AGE; goes on with: cbctl promote
     ------- stderr -------
     off: deployment/storefront in AGE
     (progress of the pods)
@@ -172,7 +172,17 @@ async fn switches_off_what_is_named_when_nothing_else_tells() {
     assert_eq!(run.lines()[..2], ["GET deployments/storefront", "PATCH deployments/storefront"], "{run}");
     assert_eq!(world.flag_in_pods(FLAGS[0]).await, vec![Some("false".to_owned()); 2]);
 
-    let named = ["rollback", "--emergency", "--deployment", DEPLOYMENT, "--flag", FLAGS[0], "--container", CONTAINER, "--no-wait"];
+    let named = [
+        "rollback",
+        "--emergency",
+        "--deployment",
+        DEPLOYMENT,
+        "--flag",
+        FLAGS[0],
+        "--container",
+        CONTAINER,
+        "--no-wait",
+    ];
     let run = world.cbctl(&named).await;
     assert_eq!(run.lines(), ["PATCH deployments/storefront"], "with the container named nothing is read");
 }
@@ -201,10 +211,12 @@ async fn does_not_wait_for_a_rollout_that_is_under_way() {
 async fn frees_a_rollout_that_is_stuck() {
     let world = World::promoted_to(&["shadow"]).await;
     // As if the new values made every pod fail: only pods that have them are broken.
-    world.patch_as_somebody_else(json!({"spec": {"template": {
-        "metadata": {"annotations": {simulated("image-error"): "yes"}},
-        "spec": {"containers": [{"name": CONTAINER, "env": [{"name": FLAGS[0], "value": "true"}]}]},
-    }}})).await;
+    world
+        .patch_as_somebody_else(json!({"spec": {"template": {
+            "metadata": {"annotations": {simulated("image-error"): "yes"}},
+            "spec": {"containers": [{"name": CONTAINER, "env": [{"name": FLAGS[0], "value": "true"}]}]},
+        }}}))
+        .await;
     until("a pod finds no image", async || (world.pods().await.len() > 2).then_some(())).await;
     world.api.on(
         "PATCH deployments/storefront",
@@ -221,7 +233,9 @@ async fn frees_a_rollout_that_is_stuck() {
 async fn tells_what_the_pods_wait_for_when_time_is_up() {
     let world = World::promoted_to(&["shadow", "cache"]).await;
     world
-        .patch_as_somebody_else(json!({"spec": {"template": {"metadata": {"annotations": {simulated("image-error"): "yes"}}}}}))
+        .patch_as_somebody_else(
+            json!({"spec": {"template": {"metadata": {"annotations": {simulated("image-error"): "yes"}}}}}),
+        )
         .await;
     let run = world.cbctl(&["rollback", "--emergency", "--timeout", "4s"]).await;
     insta::assert_snapshot!(run, @r"
@@ -246,16 +260,22 @@ async fn tells_what_the_pods_wait_for_when_time_is_up() {
 #[tokio::test]
 async fn wins_against_a_concurrent_writer() {
     let world = World::promoted_to(&["shadow", "cache"]).await;
-    let (client, namespace) = (world.kube.clone(), world.namespace.clone());
-    let write = Act::before(move || {
-        let (client, namespace) = (client.clone(), namespace.clone());
-        async move { patch_deployment(&client, &namespace, json!({"metadata": {"labels": {"owner": "somebody"}}})).await }
-    });
-    world.api.on("PATCH deployments/storefront", write);
+    world.api.on("PATCH deployments/storefront", world.somebody_writes_first());
     let run = world.cbctl(&["rollback", "--emergency"]).await;
     run.expect(0, &["every breaker is off"]);
     let patches = run.lines().iter().filter(|line| line.starts_with("PATCH deployments")).count();
     assert_eq!(patches, 1, "{run}");
+}
+
+#[tokio::test]
+async fn does_not_say_done_when_somebody_switches_it_on_again() {
+    let world = World::promoted_to(&["shadow", "cache"]).await;
+    let running = world.cbctl(&["rollback", "--emergency", "--timeout", "6s"]).start();
+    running.says("off: deployment/storefront").await;
+    world.patch_as_somebody_else(flag_patch(FLAGS[0], "true")).await;
+    let run = running.finish().await;
+    run.expect(1, &["error: "]);
+    assert!(!run.says("done"), "{run}");
 }
 
 #[tokio::test]
@@ -270,8 +290,7 @@ async fn overrides_a_flag_wherever_it_comes_from() {
         let world = World::empty().await;
         world.write_files(files::UNGATED);
         let data = json!({"cache": "true", FLAGS[0]: "true"});
-        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "flags"}, "data": data});
-        world.config_maps().create(&Default::default(), &serde_json::from_value(map).unwrap()).await.unwrap();
+        world.make_config_map("flags", data).await;
         world
             .deploy(|manifest| {
                 let container = &mut manifest["spec"]["template"]["spec"]["containers"][0];
@@ -294,7 +313,8 @@ async fn overrides_a_flag_wherever_it_comes_from() {
 async fn leaves_other_containers_alone() {
     let world = World::empty().await;
     world.write_files(files::UNGATED);
-    let sidecar = json!({"name": "sidecar", "image": "registry.invalid/proxy:1", "env": [{"name": FLAGS[0], "value": "true"}]});
+    let sidecar =
+        json!({"name": "sidecar", "image": "registry.invalid/proxy:1", "env": [{"name": FLAGS[0], "value": "true"}]});
     world
         .deploy(|manifest| {
             manifest["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap().push(sidecar);

@@ -1,5 +1,7 @@
 //! Files that cannot be used: the place, the words in question, what was meant, exit code 2, and no request at all.
 
+use std::fmt::Write;
+
 use crate::harness::{World, repository};
 
 /// (what is wrong, file, text that is there, text instead)
@@ -23,6 +25,7 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
 ];
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "most of them are what the program says")]
 async fn each_fault_is_shown_at_its_place() {
     let mut shown = String::new();
     for (name, file, old, new) in FAULTS {
@@ -34,7 +37,7 @@ async fn each_fault_is_shown_at_its_place() {
             assert!(run.requests.is_empty(), "{name}, {arguments:?}:\n{run}");
             assert!(run.stdout.is_empty(), "{name}, {arguments:?}:\n{run}");
             if arguments[0] == "check" {
-                shown += &format!("# {name}\n{}\n", run.stderr);
+                writeln!(shown, "# {name}\n{}", run.stderr).unwrap();
             }
         }
     }
@@ -174,7 +177,7 @@ async fn a_folder_that_is_no_rollout() {
         let run = world.cbctl(&["check", "cache"]).await;
         assert_eq!(run.status, 2, "{fault}:\n{run}");
         assert!(run.requests.is_empty(), "{fault}:\n{run}");
-        shown += &format!("# {fault}\n{}\n", run.stderr);
+        writeln!(shown, "# {fault}\n{}", run.stderr).unwrap();
     }
     insta::assert_snapshot!(shown, @r#"
     # named twice

@@ -134,6 +134,7 @@ impl Drop for World {
 }
 
 /// What `tests/run` tells about the servers.
+#[expect(clippy::disallowed_methods, reason = "a test has no command line to read the environment")]
 pub fn required(variable: &str) -> String {
     match std::env::var(variable) {
         Ok(value) if !value.is_empty() => value,

@@ -13,7 +13,11 @@ const LONGEST_FILE: usize = 450;
 /// (room, rooms that it may use, single items of other rooms that it may use)
 const FLOORS: &[(&str, &[&str], &[&str])] = &[
     ("main", &["commands", "cli", "error"], &[]),
-    ("commands", &["observe", "cluster", "prometheus", "phase_file", "output", "cli", "error", "rollout", "judge"], &[]),
+    (
+        "commands",
+        &["observe", "cluster", "prometheus", "phase_file", "output", "cli", "error", "rollout", "judge"],
+        &[],
+    ),
     ("observe", &["cluster", "prometheus", "rollout", "judge"], &[]),
     ("cluster", &["rollout", "judge"], &[]),
     ("prometheus", &["rollout", "judge"], &[]),
@@ -43,8 +47,20 @@ const OWNED: &[(&str, &[&str])] = &[
 ];
 
 /// What the pure rooms never say: they neither wait nor look at the world.
-const IMPURE: &[&str] =
-    &["async", "await", "tokio", "now()", "SystemTime", "Instant", "std::env", "std::fs", "std::io", "std::net", "std::process", "std::thread"];
+const IMPURE: &[&str] = &[
+    "async",
+    "await",
+    "tokio",
+    "now()",
+    "SystemTime",
+    "Instant",
+    "std::env",
+    "std::fs",
+    "std::io",
+    "std::net",
+    "std::process",
+    "std::thread",
+];
 const PURE: &[&str] = &["rollout", "judge"];
 
 #[test]
@@ -80,11 +96,19 @@ fn a_wrong_arrow_is_found() {
         ("rollout.rs", "use super::cluster::Error;", "uses crate::cluster"),
         ("cluster/patch.rs", "use crate::output::Printer;", "uses crate::output"),
         ("cluster.rs", "use crate::{prometheus, rollout};", "uses crate::prometheus"),
-        ("cluster.rs", "use crate::{\n    prometheus::{Query, Answer},\n    rollout::plan,\n};", "uses crate::prometheus"),
+        (
+            "cluster.rs",
+            "use crate::{\n    prometheus::{Query, Answer},\n    rollout::plan,\n};",
+            "uses crate::prometheus",
+        ),
         ("prometheus/answer.rs", "fn f(error: crate::cluster::Error) {}", "uses crate::cluster"),
         ("output/check.rs", "use crate::cli::Cli;", "uses crate::cli::Cli"),
         ("output/check.rs", "use crate::{cli, judge};", "uses crate::cli"),
-        ("error.rs", "use crate::{cluster, phase_file};\nfn f() -> cluster::Connection {}", "uses crate::cluster::Connection"),
+        (
+            "error.rs",
+            "use crate::{cluster, phase_file};\nfn f() -> cluster::Connection {}",
+            "uses crate::cluster::Connection",
+        ),
         ("commands/check.rs", "use kube::Client;", "says `kube`"),
         ("commands/check.rs", "fn f() { println!(\"{}\", 1) }", "says `println`"),
         ("phase_file.rs", "fn f() -> reqwest::Url {}", "says `reqwest`"),
@@ -161,8 +185,7 @@ fn violations(path: &Path, text: &str) -> Vec<String> {
 
 /// The text without comments and without the contents of strings.
 fn code_of(text: &str) -> String {
-    let quoted =
-        regex::Regex::new(r##"r#"[\s\S]*?"#|"(?:[^"\\]|\\[\s\S])*"|//[^\n]*|'(?:[^'\\]|\\.)'"##).unwrap();
+    let quoted = regex::Regex::new(r##"r#"[\s\S]*?"#|"(?:[^"\\]|\\[\s\S])*"|//[^\n]*|'(?:[^'\\]|\\.)'"##).unwrap();
     quoted.replace_all(text, "_").into_owned()
 }
 

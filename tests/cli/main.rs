@@ -4,6 +4,8 @@
 //! Each test has a namespace of its own and sees both servers through proxies on which it can make them fail.
 //! `tests/run` starts the servers.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
+
 mod check;
 mod cluster_faults;
 mod emergency;

@@ -15,8 +15,8 @@ use crate::harness::{World, files, repository, required, until};
 fn role_of_readme() -> Role {
     let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
     let (_, section) = readme.split_once("## Permissions").expect("README.md has a section \"Permissions\"");
-    let block = section.split("```yaml").skip(1).map(|block| block.split("```").next().unwrap());
-    let role = block.filter(|block| block.contains("kind: Role\n")).next().expect("a role is there as YAML");
+    let mut blocks = section.split("```yaml").skip(1).map(|block| block.split("```").next().unwrap());
+    let role = blocks.find(|block| block.contains("kind: Role\n")).expect("a role is there as YAML");
     serde_saphyr::from_str(role).unwrap()
 }
 

@@ -124,15 +124,25 @@ async fn an_answer_that_is_no_number() {
         all("words", 1, "a sample has the value \"many\"", values(|_, _| json!("many"))),
         all("a vector for a matrix", 1, "the query returns a vector, a matrix is needed", type_is("vector")),
         all("a text", 1, "the query returns a string, a matrix is needed", type_is("string")),
-        all("a histogram", 1, "the query returns a histogram, a number is needed", Act::alter(|answer| {
-            for series in answer["data"]["result"].as_array_mut().unwrap() {
-                let values = series.as_object_mut().unwrap().remove("values").unwrap();
-                series["histograms"] = values;
-            }
-        })),
-        all("warnings", 4, "Prometheus warns: partial response", Act::alter(|answer| {
-            answer["warnings"] = json!(["partial response: a store is down"]);
-        })),
+        all(
+            "a histogram",
+            1,
+            "the query returns a histogram, a number is needed",
+            Act::alter(|answer| {
+                for series in answer["data"]["result"].as_array_mut().unwrap() {
+                    let values = series.as_object_mut().unwrap().remove("values").unwrap();
+                    series["histograms"] = values;
+                }
+            }),
+        ),
+        all(
+            "warnings",
+            4,
+            "Prometheus warns: partial response",
+            Act::alter(|answer| {
+                answer["warnings"] = json!(["partial response: a store is down"]);
+            }),
+        ),
     ])
     .await;
 }
@@ -223,9 +233,90 @@ async fn a_query_that_returns_nothing_or_no_number_for_real() {
 }
 
 #[tokio::test]
+async fn an_instant_query_takes_one_number_of_now_and_nothing_else() {
+    let world = World::new().await;
+    world.edit("phases/10-shadow.yaml", "steps:", "gates: [{name: seen, query: 'sum(vector(2))', equals: 2}]\nsteps:");
+    world.promote_through(&["shadow"]).await;
+    let result = |result: &'static str| {
+        Act::alter(move |answer| {
+            let now = answer["data"]["result"][0]["value"][0].clone();
+            let text = result.replace("NOW", &now.to_string());
+            answer["data"] = serde_json::from_str(&text).unwrap();
+        })
+    };
+    for (name, act, status, reason) in [
+        ("as it is", result(r#"{"resultType":"vector","result":[{"metric":{},"value":[NOW,"2"]}]}"#), 0, "passed"),
+        ("a scalar", result(r#"{"resultType":"scalar","result":[NOW,"2"]}"#), 0, "passed"),
+        (
+            "another number",
+            result(r#"{"resultType":"vector","result":[{"metric":{},"value":[NOW,"3"]}]}"#),
+            3,
+            "failed",
+        ),
+        ("empty", result(r#"{"resultType":"vector","result":[]}"#), 4, "no query series"),
+        (
+            "two series",
+            result(
+                r#"{"resultType":"vector","result":[{"metric":{"a":"1"},"value":[NOW,"2"]},{"metric":{"a":"2"},"value":[NOW,"2"]}]}"#,
+            ),
+            4,
+            "the query returns 2 series, one is needed",
+        ),
+        (
+            "a matrix",
+            result(r#"{"resultType":"matrix","result":[{"metric":{},"values":[[NOW,"2"]]}]}"#),
+            1,
+            "the query returns a matrix, a vector is needed",
+        ),
+        (
+            "a histogram",
+            result(r#"{"resultType":"vector","result":[{"metric":{},"histogram":[NOW,{"count":"2","sum":"2"}]}]}"#),
+            1,
+            "the query returns a histogram, a number is needed",
+        ),
+        (
+            "a number and a histogram",
+            result(
+                r#"{"resultType":"vector","result":[{"metric":{},"value":[NOW,"2"],"histogram":[NOW,{"count":"2","sum":"2"}]}]}"#,
+            ),
+            1,
+            "the query returns a histogram, a number is needed",
+        ),
+        (
+            "NaN",
+            result(r#"{"resultType":"vector","result":[{"metric":{},"value":[NOW,"NaN"]}]}"#),
+            4,
+            "the value is NaN",
+        ),
+        (
+            "+Inf",
+            result(r#"{"resultType":"vector","result":[{"metric":{},"value":[NOW,"+Inf"]}]}"#),
+            4,
+            "the value is infinite",
+        ),
+        (
+            "of another time",
+            result(r#"{"resultType":"vector","result":[{"metric":{},"value":[1000000000,"2"]}]}"#),
+            1,
+            "which was not asked for",
+        ),
+    ] {
+        world.prometheus.repair();
+        world.prometheus.on("QUERY", act);
+        let run = world.cbctl(&["check", "cache"]).await;
+        assert_eq!(run.status, status, "{name}:\n{run}");
+        assert!(run.says(reason), "{name}: `{reason}` is not in\n{run}");
+    }
+}
+
+#[tokio::test]
 async fn an_allowed_warning_does_not_spoil_the_answer() {
     let world = World::judged().await;
-    world.edit("phases/rollout.yaml", "indicators:\n", "prometheus: {allow_warnings: [\"a store is down\"]}\nindicators:\n");
+    world.edit(
+        "phases/rollout.yaml",
+        "indicators:\n",
+        "prometheus: {allow_warnings: [\"a store is down\"]}\nindicators:\n",
+    );
     let warns = Act::alter(|answer| answer["warnings"] = json!(["partial response: a store is down"]));
     world.prometheus.on("QUERY", warns);
     world.cbctl(&["check", "cache"]).await.expect(0, &["passed: cache, step 1 of 1 can be entered"]);

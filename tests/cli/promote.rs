@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::harness::cluster::{annotate, env_of, flag_patch, patch_deployment, simulated};
+use crate::harness::cluster::{annotate, env_of, flag_patch, simulated};
 use crate::harness::proxy::Act;
 use crate::harness::{CONTAINER, FLAGS, World, files, until};
 
@@ -209,8 +209,7 @@ async fn holds_on_a_flag_that_comes_from_elsewhere() {
     join_all(cases.map(async |(name, environment, reason)| {
         let world = World::empty().await;
         world.write_files(files::UNGATED);
-        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "flags"}, "data": {"cache": "false"}});
-        world.config_maps().create(&Default::default(), &serde_json::from_value(map).unwrap()).await.unwrap();
+        world.make_config_map("flags", json!({"cache": "false"})).await;
         world
             .deploy(|manifest| {
                 let container = &mut manifest["spec"]["template"]["spec"]["containers"][0];
@@ -244,7 +243,9 @@ async fn holds_on_a_flag_that_a_deployment_tool_would_put_back() {
 async fn is_inconclusive_while_the_service_rolls_out() {
     let world = World::promoted_to(&["shadow"]).await;
     world
-        .patch_as_somebody_else(json!({"spec": {"template": {"metadata": {"annotations": {simulated("ready"): "false"}}}}}))
+        .patch_as_somebody_else(
+            json!({"spec": {"template": {"metadata": {"annotations": {simulated("ready"): "false"}}}}}),
+        )
         .await;
     until("the rollout has begun", async || (world.pods().await.len() > 2).then_some(())).await;
     let run = world.cbctl(&["promote", "cache"]).await;
@@ -305,12 +306,7 @@ async fn takes_itself_back_when_the_pods_never_become_healthy() {
 #[tokio::test]
 async fn nothing_is_changed_when_somebody_else_writes_in_between() {
     let world = World::promoted_to(&["shadow"]).await;
-    let (client, namespace) = (world.kube.clone(), world.namespace.clone());
-    let write = Act::before(move || {
-        let (client, namespace) = (client.clone(), namespace.clone());
-        async move { patch_deployment(&client, &namespace, json!({"metadata": {"labels": {"owner": "somebody"}}})).await }
-    });
-    world.api.on_next(1, "PATCH deployments/storefront", write);
+    world.api.on_next(1, "PATCH deployments/storefront", world.somebody_writes_first());
     let run = world.cbctl(&["promote", "cache"]).await;
     insta::assert_snapshot!(run, @r#"
     ------- stderr -------
@@ -341,10 +337,15 @@ async fn of_two_at_once_exactly_one_wins() {
         "PATCH deployments/storefront",
         Act::before(move || {
             let both = both.clone();
-            async move { drop(both.wait().await) }
+            async move {
+                both.wait().await;
+            }
         }),
     );
-    let (one, other) = tokio::join!(world.cbctl(&["promote", "cache"]).into_future(), world.cbctl(&["promote", "cache"]).into_future());
+    let (one, other) = tokio::join!(
+        world.cbctl(&["promote", "cache"]).into_future(),
+        world.cbctl(&["promote", "cache"]).into_future()
+    );
     let mut ends = [one.status, other.status];
     ends.sort_unstable();
     assert_eq!(ends, [0, 6], "{one}\n{other}");
@@ -381,7 +382,10 @@ async fn an_interruption_says_what_was_done_and_can_be_rolled_back() {
     running.says("new values").await;
     running.signal(Signal::INT);
     let run = running.finish().await;
-    run.expect(1, &["error: interrupted: cache, step 1 of 1 is applied, and its pods go on rolling out", "cbctl status"]);
+    run.expect(
+        1,
+        &["error: interrupted: cache, step 1 of 1 is applied, and its pods go on rolling out", "cbctl status"],
+    );
     assert!(run.stdout.is_empty(), "{run}");
     world.cbctl(&["status"]).await.expect(0, &["cache, step 1 of 1: full"]);
     world.cbctl(&["rollback"]).await.expect(0, &["back at shadow, step 1"]);
@@ -412,10 +416,17 @@ async fn a_reader_that_has_gone_away_does_not_stop_it() {
 #[tokio::test]
 async fn a_step_for_a_part_of_the_service_is_refused() {
     let world = World::new().await;
-    world.edit("phases/20-cache.yaml", "- {expose: full, bake: 0s}", "- {expose: {pods: 1}, bake: 0s}\n  - {expose: full, bake: 0s}");
+    world.edit(
+        "phases/20-cache.yaml",
+        "- {expose: full, bake: 0s}",
+        "- {expose: {pods: 1}, bake: 0s}\n  - {expose: full, bake: 0s}",
+    );
     world.promote_through(&["shadow"]).await;
     let run = world.cbctl(&["promote", "cache"]).await;
-    run.expect(3, &["cache, step 1 of 2 exposes a part of the service; this version can only expose all of it (expose: full)"]);
+    run.expect(
+        3,
+        &["cache, step 1 of 2 exposes a part of the service; this version can only expose all of it (expose: full)"],
+    );
     assert!(run.writes().is_empty(), "{run}");
 }
 

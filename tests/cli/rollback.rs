@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::harness::cluster::{annotate, env_of, patch_deployment, simulated};
+use crate::harness::cluster::{annotate, env_of, simulated};
 use crate::harness::proxy::Act;
 use crate::harness::{FLAGS, World, files, until};
 
@@ -31,7 +31,7 @@ async fn restores_what_the_last_step_replaced() {
     insta::assert_snapshot!(run, @r"
       deployment/storefront   CB_CACHE_ENABLED   true -> false
           CB_CACHE_OP_TIMEOUT_MS   3000 -> 250
-    done in 1.6s: back at shadow, step 1; 2 of 2 pods run the new values
+    done in AGE: back at shadow, step 1; 2 of 2 pods run the new values
     ------- stderr -------
     back at shadow, step 1: 2 flags of deployment/storefront change
     (progress of the pods)
@@ -97,7 +97,7 @@ async fn one_breaker_goes_off_and_the_phases_before_it_stay() {
     let run = world.cbctl(&["rollback", "http"]).await;
     insta::assert_snapshot!(run, @r"
       deployment/storefront   CB_HTTP_ENABLED   true -> false
-    done in 2.4s: back at cache, step 1; 2 of 2 pods run the new values
+    done in AGE: back at cache, step 1; 2 of 2 pods run the new values
     ------- stderr -------
     back at cache, step 1: 1 flag of deployment/storefront change
     (progress of the pods)
@@ -210,13 +210,7 @@ async fn goes_on_whatever_the_server_answers_for_a_while() {
 #[tokio::test]
 async fn plans_again_when_somebody_else_writes_in_between() {
     let world = World::promoted_to(&["shadow", "cache"]).await;
-    let (client, namespace) = (world.kube.clone(), world.namespace.clone());
-    let write = Act::before(move || {
-        let (client, namespace) = (client.clone(), namespace.clone());
-        let label = uuid::Uuid::now_v7().to_string();
-        async move { patch_deployment(&client, &namespace, json!({"metadata": {"labels": {"touched": label}}})).await }
-    });
-    world.api.on_next(3, "PATCH deployments/storefront", write);
+    world.api.on_next(3, "PATCH deployments/storefront", world.somebody_writes_first());
     let run = world.cbctl(&["rollback"]).await;
     run.expect(0, &["back at shadow, step 1"]);
     let patches = run.lines().iter().filter(|line| line.starts_with("PATCH deployments")).count();

@@ -27,7 +27,11 @@ async fn generated_texts_are_those_of_the_program() {
             std::fs::write(&path, &printed.stdout).unwrap();
         }
         let kept = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(kept == printed.stdout, "{file} is not what `cbctl {}` prints: UPDATE_TEXTS=1 rewrites it", arguments.join(" "));
+        assert!(
+            kept == printed.stdout,
+            "{file} is not what `cbctl {}` prints: UPDATE_TEXTS=1 rewrites it",
+            arguments.join(" ")
+        );
     }
 }
 
@@ -69,14 +73,18 @@ async fn the_exit_codes_of_the_readme_are_those_of_the_help() {
     let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
     let (_, section) = readme.split_once("## Exit codes").unwrap();
     let rows = section.lines().filter(|line| line.starts_with("| ") && line.as_bytes()[2].is_ascii_digit());
-    let of_readme: Vec<Vec<&str>> = rows.map(|row| row.trim_matches('|').split(" | ").map(str::trim).collect()).collect();
+    let of_readme: Vec<Vec<&str>> =
+        rows.map(|row| row.trim_matches('|').split(" | ").map(str::trim).collect()).collect();
     assert_eq!(of_help.len(), 7, "{of_help:?}");
     assert_eq!(of_readme.len(), 7, "{of_readme:?}");
     for ((code, meaning), row) in of_help.iter().zip(&of_readme) {
         assert_eq!(*code, row[0]);
         // The help is shorter; what it says first is what the table says.
         let words = meaning.split([';', ':', ',']).next().unwrap();
-        assert!(row[1..].join(" ").to_lowercase().contains(&words.to_lowercase()), "{code}: `{words}` is not in {row:?}");
+        assert!(
+            row[1..].join(" ").to_lowercase().contains(&words.to_lowercase()),
+            "{code}: `{words}` is not in {row:?}"
+        );
     }
 }
 
@@ -272,7 +280,9 @@ async fn colour_is_for_terminals_and_can_be_refused() {
 async fn a_pod_that_fails_is_shown_with_its_reason() {
     let world = World::promoted_to(&["shadow"]).await;
     world
-        .patch_as_somebody_else(json!({"spec": {"template": {"metadata": {"annotations": {simulated("crash-after"): "100ms"}}}}}))
+        .patch_as_somebody_else(
+            json!({"spec": {"template": {"metadata": {"annotations": {simulated("crash-after"): "100ms"}}}}}),
+        )
         .await;
     let run = world.cbctl(&["rollback", "--emergency", "--timeout", "4s"]).await;
     run.expect(1, &["CrashLoopBackOff"]);

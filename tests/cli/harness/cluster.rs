@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, EnvVar, Namespace, Pod};
@@ -11,6 +10,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::{Value, json};
 
+use super::proxy::Act;
 use super::{CONTAINER, DEPLOYMENT, FLAGS, ROLLOUT, World, required, until};
 
 pub async fn administrator() -> Client {
@@ -182,6 +182,22 @@ impl World {
         self.patch_as_somebody_else(flag_patch(flag, value)).await;
     }
 
+    /// A ConfigMap, such as one that flags come from.
+    pub async fn make_config_map(&self, name: &str, data: Value) {
+        let map = json!({"metadata": {"name": name}, "data": data});
+        self.config_maps().create(&PostParams::default(), &serde_json::from_value(map).unwrap()).await.unwrap();
+    }
+
+    /// Somebody else changes the Deployment just before the request in question arrives.
+    pub fn somebody_writes_first(&self) -> Act {
+        let (client, namespace) = (self.kube.clone(), self.namespace.clone());
+        Act::before(move || {
+            let (client, namespace) = (client.clone(), namespace.clone());
+            let label = json!({"metadata": {"labels": {"touched": uuid::Uuid::now_v7().to_string()}}});
+            async move { patch_deployment(&client, &namespace, label).await }
+        })
+    }
+
     /// Tells the simulated service how to behave from now on.
     pub async fn scenario(&self, text: &str) {
         let map = json!({
@@ -191,32 +207,6 @@ impl World {
         let params = PatchParams::apply("test").force();
         self.config_maps().patch("sim-scenario", &params, &Patch::Apply(map)).await.unwrap();
     }
-
-    /// Asks the real Prometheus for one number.
-    pub async fn prometheus_value(&self, promql: &str) -> Option<f64> {
-        let promql = promql.replace("$namespace", &self.namespace);
-        let mut url = reqwest::Url::parse(&required("CBCTL_TEST_PROMETHEUS")).unwrap();
-        url.set_path("/api/v1/query");
-        url.query_pairs_mut().append_pair("query", &promql);
-        let answer = reqwest::get(url).await.unwrap().bytes().await.unwrap();
-        let answer: Value = serde_json::from_slice(&answer).unwrap();
-        answer["data"]["result"][0]["value"][1].as_str()?.parse().ok()
-    }
-
-    /// Waits until Prometheus has scraped every pod of this service for some seconds.
-    pub async fn until_scraped_for(&self, time: Duration) {
-        let pods = self.pods().await.len();
-        let promql = format!(
-            "count(count_over_time(http_request_duration_seconds_count{{namespace=\"$namespace\",status=\"200\"}}[{}s] \
-             offset {}s) > 0) / {pods}",
-            1,
-            time.as_secs()
-        );
-        until("Prometheus knows every pod", async || {
-            self.prometheus_value(&promql).await.filter(|share| *share >= 1.0).map(drop)
-        })
-        .await;
-    }
 }
 
 pub fn flag_patch(flag: &str, value: &str) -> Value {
@@ -224,7 +214,7 @@ pub fn flag_patch(flag: &str, value: &str) -> Value {
     json!({"spec": {"template": {"spec": {"containers": [{"name": CONTAINER, "env": env}]}}}})
 }
 
-pub async fn patch_deployment(client: &Client, namespace: &str, patch: Value) {
+async fn patch_deployment(client: &Client, namespace: &str, patch: Value) {
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
     let params = PatchParams { field_manager: Some("somebody-else".to_owned()), ..PatchParams::default() };
     deployments.patch(DEPLOYMENT, &params, &Patch::Strategic(patch)).await.unwrap();

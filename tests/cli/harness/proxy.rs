@@ -247,9 +247,7 @@ async fn handle(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
             answer.headers_mut().insert(name, HeaderValue::from_static(value));
             whole(answer)
         }),
-        Some(Act::Rewrite(change)) => {
-            state.server.ask(request.map(|body| changed(&body, &*change))).await.map(whole)
-        }
+        Some(Act::Rewrite(change)) => state.server.ask(request.map(|body| changed(&body, &*change))).await.map(whole),
         Some(Act::Alter(change)) => {
             state.server.ask(request).await.map(|answer| whole(answer.map(|body| changed(&body, &*change))))
         }

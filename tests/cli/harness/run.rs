@@ -9,8 +9,8 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -191,7 +191,10 @@ impl Run {
     pub fn expect(&self, status: i32, pieces: &[&str]) {
         assert_eq!(self.status, status, "exit status\n{self}");
         for piece in pieces {
-            assert!(redact(&self.stdout).contains(piece) || redact(&self.stderr).contains(piece), "`{piece}` is not in\n{self}");
+            assert!(
+                redact(&self.stdout).contains(piece) || redact(&self.stderr).contains(piece),
+                "`{piece}` is not in\n{self}"
+            );
         }
     }
 }
