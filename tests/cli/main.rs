@@ -1,1 +1,35 @@
+//! The whole command against a real API server and a real Prometheus: what it prints, how it exits, and which requests
+//! it sends.
+//!
+//! Each test has a namespace of its own and sees both servers through proxies on which it can make them fail.
+//! `tests/run` starts the servers.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
+
+mod check;
+mod cluster_faults;
+mod emergency;
+mod files;
+mod harness;
+mod layers;
+mod permissions;
+mod prometheus_faults;
+mod promote;
+mod rollback;
+mod story;
+mod texts;
+
+/// A file that nobody declares would be a test that never runs.
+#[test]
+fn every_file_is_a_module() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli");
+    for (parent, files) in [("main.rs", folder.clone()), ("harness.rs", folder.join("harness"))] {
+        let declared = std::fs::read_to_string(folder.join(parent)).unwrap();
+        for file in std::fs::read_dir(files).unwrap() {
+            let path = file.unwrap().path();
+            let Some(module) = path.file_name().unwrap().to_str().unwrap().strip_suffix(".rs") else { continue };
+            let is_declared = declared.lines().any(|line| line.trim_start_matches("pub ") == format!("mod {module};"));
+            assert!(is_declared || module == "main", "{parent} does not say `mod {module};`");
+        }
+    }
+}

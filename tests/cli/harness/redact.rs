@@ -1,0 +1,43 @@
+//! Takes out of a text what is different every time, so that a snapshot shows the rest.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// Applied in this order.
+static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+    let rules = [
+        (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID"),
+        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
+        (r"shop-[0-9a-f]{8}", "shop"),
+        (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
+        // Pods and the pattern for all of them; two templates may be there at once.
+        (r"(storefront|updog)-[0-9a-z]{6,10}-[0-9a-z]{5}\b", "$1-POD"),
+        (r"(storefront|updog)-([0-9a-z]{6,10}|\([0-9a-z|]+\))-\[a-z0-9\]\{5\}", "$1-PODS"),
+        (r#"ReplicaSet "(storefront|updog)-[0-9a-z]+""#, "ReplicaSet \"$1-HASH\""),
+        (r#"("resourceVersion": ?)"\d+""#, "$1\"VERSION\""),
+        // Times that things take, and ages.
+        (r"\b(done in|in the deployment in|deployment/\S+ in) [\d.]+(ms|s|m)\b", "$1 AGE"),
+        (r"\b[\d.]+(ms|s|m) of (\d+(?:ms|s|m|h)), [\d.]+(ms|s|m) more", "AGE of $2, AGE more"),
+        (r"\bbaked [\d.]+(ms|s|m) of", "baked AGE of"),
+        (r"\b[\d.]+(ms|s|m) ago", "AGE ago"),
+        (r"\bfor [\d.]+(ms|s|m);", "for AGE;"),
+        (r"(?m)((?:complete|baking, step \d of \d) +)[\d.]+(ms|s|m)( {2,})", "${1}AGE$3"),
+        // Figures from the traffic.
+        (r"[\d,]+ of [\d,]+ requests?", "N of N requests"),
+        (r"(requests[^;\n]*; )[\d.]+% to [\d.]+%", "${1}P to P"),
+        (r"at most [\d.]+%", "at most P"),
+        (r"(POD) \([\d.]+%\)", "$1 (P)"),
+        (r"( {2,})[\d.]+(%|ms|s)( {2,}[<>])", "${1}VALUE$3"),
+        // Columns are as wide as what was taken out.
+        (r"(?m)(\S) {3,}", "$1   "),
+        (r"(?m)^ {6,}(\S)", "      $1"),
+        // Progress goes by in more or fewer steps.
+        (r"(?m)(^\d+ of \d+ pods? runs? the new values.*\n)+", "(progress of the pods)\n"),
+    ];
+    rules.into_iter().map(|(pattern, with)| (Regex::new(pattern).unwrap(), with)).collect()
+});
+
+pub fn redact(text: &str) -> String {
+    RULES.iter().fold(text.to_owned(), |text, (pattern, with)| pattern.replace_all(&text, *with).into_owned())
+}

@@ -1,0 +1,159 @@
+//! The role in README.md is enough for every command, and each verb of it is needed and named when it is missing.
+
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::authorization::v1::SubjectAccessReview;
+use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::api::{Api, PostParams};
+use kube::config::Kubeconfig;
+use serde_json::{Value, json};
+
+use crate::harness::run::Run;
+use crate::harness::{World, files, repository, required, until};
+
+/// The role as README.md prints it.
+fn role_of_readme() -> Role {
+    let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
+    let (_, section) = readme.split_once("## Permissions").expect("README.md has a section \"Permissions\"");
+    let mut blocks = section.split("```yaml").skip(1).map(|block| block.split("```").next().unwrap());
+    let role = blocks.find(|block| block.contains("kind: Role\n")).expect("a role is there as YAML");
+    serde_saphyr::from_str(role).unwrap()
+}
+
+/// A service account that may do what a role says, and its kubeconfig over TLS.
+async fn account(world: &World, mut role: Role) -> std::path::PathBuf {
+    let namespace = &world.namespace;
+    let post = PostParams::default();
+    role.metadata.name = Some("rollout-engineer".to_owned());
+    role.metadata.namespace = None;
+    let account = serde_json::from_value(json!({"metadata": {"name": "ci"}})).unwrap();
+    let accounts: Api<ServiceAccount> = Api::namespaced(world.kube.clone(), namespace);
+    accounts.create(&post, &account).await.unwrap();
+    Api::<Role>::namespaced(world.kube.clone(), namespace).create(&post, &role).await.unwrap();
+    let binding = serde_json::from_value(json!({
+        "metadata": {"name": "ci"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "rollout-engineer"},
+        "subjects": [{"kind": "ServiceAccount", "name": "ci", "namespace": namespace}],
+    }));
+    Api::<RoleBinding>::namespaced(world.kube.clone(), namespace).create(&post, &binding.unwrap()).await.unwrap();
+    until_in_force(world, &role).await;
+
+    let request = TokenRequest { spec: TokenRequestSpec::default(), ..TokenRequest::default() };
+    let token = accounts.create_token_request("ci", &post, &request).await.unwrap().status.unwrap().token;
+    let administrator = Kubeconfig::read_from(required("CBCTL_TEST_KUBECONFIG")).unwrap();
+    let kubeconfig = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "staging",
+        "clusters": [{"name": "east", "cluster": administrator.clusters[0].cluster}],
+        "users": [{"name": "ci", "user": {"token": token}}],
+        "contexts": [{"name": "staging", "context": {"cluster": "east", "user": "ci", "namespace": namespace}}],
+    });
+    world.write("ci.kubeconfig", &kubeconfig.to_string());
+    world.path("ci.kubeconfig")
+}
+
+/// The API server learns of a role a moment after it is stored.
+async fn until_in_force(world: &World, role: &Role) {
+    let Some(rule) = role.rules.iter().flatten().next_back() else { return };
+    let review: Value = json!({"spec": {
+        "user": format!("system:serviceaccount:{}:ci", world.namespace),
+        "resourceAttributes": {
+            "namespace": world.namespace,
+            "group": rule.api_groups.as_ref().unwrap()[0],
+            "resource": rule.resources.as_ref().unwrap()[0],
+            "verb": rule.verbs[0],
+        },
+    }});
+    until("the role is in force", async || {
+        let review: SubjectAccessReview = serde_json::from_value(review.clone()).unwrap();
+        let reviews: Api<SubjectAccessReview> = Api::all(world.kube.clone());
+        let answer = reviews.create(&PostParams::default(), &review).await.unwrap();
+        answer.status.unwrap().allowed.then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_role_of_the_readme_is_enough() {
+    let world = World::new().await;
+    let kubeconfig = account(&world, role_of_readme()).await;
+    world.edit("phases/20-cache.yaml", "requires:\n", "requires:\n  - {signoff: dashboards-reviewed}\n");
+    for arguments in [
+        &["status"][..],
+        &["promote", "shadow"],
+        &["sign-off", "dashboards-reviewed"],
+        &["check", "cache"],
+        &["promote", "cache", "--dry-run"],
+        &["promote", "cache"],
+        &["rollback"],
+        &["promote", "cache"],
+        &["rollback", "cache"],
+        &["promote", "cache"],
+        &["rollback", "--emergency"],
+    ] {
+        world.until_healthy().await;
+        let run = world.cbctl(arguments).env("KUBECONFIG", &kubeconfig).await;
+        assert_eq!(run.status, 0, "{arguments:?}:\n{run}");
+        assert!(!run.says("warning") && !run.says("forbidden"), "{arguments:?}:\n{run}");
+    }
+    let history = world.history().await;
+    assert_eq!(history.len(), 7, "{history:#?}");
+    let user = format!("system:serviceaccount:{}:ci", world.namespace);
+    assert!(history.iter().all(|entry| entry["by"] == user.as_str()), "{history:#?}");
+}
+
+#[tokio::test]
+async fn a_verb_that_is_missing_is_named() {
+    let cases = role_of_readme().rules.unwrap_or_default().into_iter().enumerate().flat_map(|(index, rule)| {
+        rule.verbs.into_iter().map(move |verb| (index, verb, rule.resources.as_ref().unwrap()[0].clone()))
+    });
+    futures_util::future::join_all(cases.map(async |(index, verb, resource)| {
+        let mut role = role_of_readme();
+        role.rules.as_mut().unwrap()[index].verbs.retain(|other| *other != verb);
+        let run = run_without(role, &verb, &resource).await;
+        let hint = format!("needs `{verb}` on {resource} in namespace shop");
+        // A history that cannot be written stops nothing, and one permission lets the other's failure come first.
+        if resource == "configmaps" {
+            run.expect(0, &["warning: cannot write history to configmap \"cbctl-checkout\"", "forbidden"]);
+        } else {
+            run.expect(1, &[&format!("hint: {hint}"), "the role in README \"Permissions\" gives it"]);
+        }
+    }))
+    .await;
+}
+
+/// Runs the command that comes across the missing verb.
+async fn run_without(role: Role, verb: &str, resource: &str) -> Run {
+    let world = World::empty().await;
+    world.write_files(files::UNGATED);
+    world.deploy(|_| ()).await;
+    let arguments: &[&str] = match (resource, verb) {
+        ("deployments", "get") | ("pods", "list") => &["status"],
+        ("deployments", "patch") => &["rollback", "--emergency"],
+        ("configmaps", "create") => &["promote", "shadow"],
+        ("configmaps", "patch") => {
+            // There is a history already, so that it has to be patched.
+            world.promote_through(&["shadow"]).await;
+            &["promote", "cache"]
+        }
+        _ => panic!("README.md asks for `{verb}` on {resource}, and no test needs it"),
+    };
+    // A rule without verbs is none.
+    let mut role = role;
+    role.rules.as_mut().unwrap().retain(|rule| !rule.verbs.is_empty());
+    let kubeconfig = account(&world, role).await;
+    world.cbctl(arguments).env("KUBECONFIG", &kubeconfig).await
+}
+
+#[tokio::test]
+async fn an_emergency_needs_nothing_but_patch_to_switch_off() {
+    let world = World::promoted_to(&["shadow", "cache"]).await;
+    let mut role = role_of_readme();
+    role.rules.as_mut().unwrap().truncate(1);
+    role.rules.as_mut().unwrap()[0].verbs = vec!["patch".to_owned()];
+    let kubeconfig = account(&world, role).await;
+    let run = world.cbctl(&["rollback", "--emergency", "--no-wait"]).env("KUBECONFIG", &kubeconfig).await;
+    run.expect(0, &["off in the deployment"]);
+    assert_eq!(world.flag("CB_CACHE_ENABLED").await.as_deref(), Some("false"));
+    let run = world.cbctl(&["rollback", "--emergency", "--timeout", "3s"]).env("KUBECONFIG", &kubeconfig).await;
+    run.expect(1, &["not verified in every pod", "forbidden"]);
+}

@@ -1,0 +1,468 @@
+//! `cbctl promote`: one step further, only if nothing stands against it, and back by itself if it does not work out.
+
+use futures_util::future::join_all;
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::harness::cluster::{annotate, env_of, flag_patch, simulated};
+use crate::harness::proxy::Act;
+use crate::harness::{CONTAINER, FLAGS, World, files, until};
+
+#[tokio::test]
+async fn takes_over_a_service_that_already_runs_the_first_phase() {
+    let world = World::new().await;
+    let pods = world.pod_names().await;
+    let run = world.cbctl(&["promote", "shadow"]).await;
+    insta::assert_snapshot!(run, @r"
+    done: shadow begins, no flag had to change
+    next: cbctl check
+    ------- stderr -------
+    shadow: no flag of deployment/storefront changes
+    [exit status: 0]
+    ------- requests -------
+    GET deployments/storefront
+    LIST pods
+    POST selfsubjectreviews
+    PATCH deployments/storefront
+    PATCH configmaps/cbctl-checkout
+    POST configmaps
+    ");
+    assert_eq!(world.place().await.as_deref(), Some("shadow 1"));
+    assert_eq!(world.pod_names().await, pods, "none was restarted");
+}
+
+#[tokio::test]
+async fn enters_the_next_phase_and_waits_for_every_pod() {
+    let world = World::promoted_to(&["shadow"]).await;
+    let run = world.cbctl(&["promote", "cache", "--reason", "week three"]).await;
+    insta::assert_snapshot!(run, @r"
+      deployment/storefront   CB_CACHE_ENABLED   false -> true
+          CB_CACHE_OP_TIMEOUT_MS   (not set) -> 3000
+    done in AGE: cache, step 1 of 1 is entered, every pod is healthy
+    next: cbctl check
+    ------- stderr -------
+    cache, step 1 of 1: 2 flags of deployment/storefront change
+    (progress of the pods)
+    [exit status: 0]
+    ------- requests -------
+    GET deployments/storefront
+    LIST pods
+    POST selfsubjectreviews
+    PATCH deployments/storefront
+    GET deployments/storefront
+    LIST pods
+    PATCH configmaps/cbctl-checkout
+    ");
+    assert_eq!(world.place().await.as_deref(), Some("cache 1"));
+    assert_eq!(world.flag_in_pods("CB_CACHE_ENABLED").await, vec![Some("true".to_owned()); 2]);
+}
+
+#[tokio::test]
+async fn writes_flags_and_position_in_one_patch_with_the_version_it_read() {
+    let world = World::promoted_to(&["shadow"]).await;
+    let version = world.resource_version().await;
+    let run = world.cbctl(&["promote", "cache"]).await;
+    let patches: Vec<_> = run.requests.iter().filter(|seen| seen.line == "PATCH deployments/storefront").collect();
+    assert_eq!(patches.len(), 1, "{run}");
+    let patch = patches[0].json();
+    assert_eq!(patch["metadata"]["resourceVersion"], json!(version));
+    assert!(patch["metadata"]["annotations"]["cbctl.dev/rollout"].as_str().unwrap().contains("\"phase\":\"cache\""));
+    let containers = &patch["spec"]["template"]["spec"]["containers"];
+    assert_eq!(containers[0]["name"], CONTAINER);
+    let changed: Vec<_> =
+        containers[0]["env"].as_array().unwrap().iter().map(|entry| entry["name"].as_str().unwrap()).collect();
+    assert_eq!(changed, ["CB_CACHE_ENABLED", "CB_CACHE_OP_TIMEOUT_MS"], "and nothing that is right already");
+    assert!(patches[0].parameters.contains("fieldManager=cbctl"));
+}
+
+#[tokio::test]
+async fn remembers_who_and_why_in_the_history() {
+    let world = World::promoted_to(&["shadow"]).await;
+    world.cbctl(&["promote", "cache", "--reason", "week three"]).await.expect(0, &[]);
+    let history = world.history().await;
+    assert_eq!(history.len(), 2, "{history:#?}");
+    let entry = &history[1];
+    assert_eq!(entry["action"], "promote");
+    assert_eq!(entry["result"], "done");
+    assert_eq!(entry["reason"], "week three");
+    assert_eq!(entry["from"]["phase"], "shadow");
+    assert_eq!(entry["to"]["phase"], "cache");
+    assert_eq!(entry["by"], world.record("rollout").await.unwrap()["by"]);
+}
+
+#[tokio::test]
+async fn a_history_that_cannot_be_written_is_a_warning() {
+    let world = World::promoted_to(&["shadow"]).await;
+    world.api.on("configmaps", Act::status(500));
+    let run = world.cbctl(&["promote", "cache"]).await;
+    run.expect(0, &["warning: cannot write history to configmap \"cbctl-checkout\" in namespace \"shop\""]);
+    assert_eq!(world.place().await.as_deref(), Some("cache 1"));
+}
+
+#[tokio::test]
+async fn a_phase_that_is_complete_is_success() {
+    let world = World::promoted_to(&["shadow", "cache"]).await;
+    let version = world.resource_version().await;
+    for phase in ["shadow", "cache"] {
+        let run = world.cbctl(&["promote", phase]).await;
+        run.expect(0, &[&format!("complete: {phase} is complete, nothing to do")]);
+        assert!(run.writes().is_empty(), "{run}");
+    }
+    assert_eq!(world.resource_version().await, version);
+}
+
+#[tokio::test]
+async fn holds_when_a_phase_would_be_skipped() {
+    let world = World::promoted_to(&["shadow"]).await;
+    let run = world.cbctl(&["promote", "http"]).await;
+    insta::assert_snapshot!(run, @r"
+    held: http, step 1 of 1 cannot be entered
+    held   phases are entered one by one: next is cache (cbctl promote cache)
+    [exit status: 3]
+    ------- requests -------
+    GET deployments/storefront
+    LIST pods
+    POST selfsubjectreviews
+    ");
+}
+
+#[tokio::test]
+async fn suggests_the_nearest_phase_for_a_wrong_name() {
+    let world = World::new().await;
+    let run = world.cbctl(&["promote", "cahce"]).await;
+    insta::assert_snapshot!(run, @r"
+    ------- stderr -------
+    error: unknown phase `cahce`
+
+    hint: did you mean `cache`?
+    [exit status: 2]
+    ");
+}
+
+#[tokio::test]
+async fn a_dry_run_is_checked_by_the_server_and_changes_nothing() {
+    let world = World::promoted_to(&["shadow"]).await;
+    let version = world.resource_version().await;
+    let run = world.cbctl(&["promote", "cache", "--dry-run"]).await;
+    insta::assert_snapshot!(run, @r"
+      deployment/storefront   CB_CACHE_ENABLED   false -> true
+          CB_CACHE_OP_TIMEOUT_MS   (not set) -> 3000
+    dry run: cache, step 1 of 1 would be entered; the API server accepts the change
+    ------- stderr -------
+    cache, step 1 of 1: 2 flags of deployment/storefront change
+    [exit status: 0]
+    ------- requests -------
+    GET deployments/storefront
+    LIST pods
+    POST selfsubjectreviews
+    PATCH deployments/storefront dryRun
+    ");
+    assert_eq!(world.resource_version().await, version);
+    assert_eq!(world.history().await.len(), 1, "a dry run is no event");
+}
+
+#[tokio::test]
+async fn holds_when_somebody_else_changed_a_flag() {
+    let world = World::promoted_to(&["shadow", "cache"]).await;
+    world.set_flag_as_somebody_else("CB_CACHE_ENABLED", "false").await;
+    world.until_healthy().await;
+    let run = world.cbctl(&["promote", "http"]).await;
+    insta::assert_snapshot!(run, @r"
+    held: http, step 1 of 1 cannot be entered
+    held   somebody else changed CB_CACHE_ENABLED=false, not true: --adopt accepts it, cbctl rollback takes the step back
+    [exit status: 3]
+    ------- requests -------
+    GET deployments/storefront
+    LIST pods
+    POST selfsubjectreviews
+    ");
+    world.cbctl(&["promote", "http", "--adopt"]).await.expect(0, &["done in AGE: http, step 1 of 1 is entered"]);
+    assert_eq!(world.flag("CB_CACHE_ENABLED").await.as_deref(), Some("true"), "phases are cumulative");
+}
+
+#[tokio::test]
+async fn holds_when_the_flags_are_those_of_no_phase_until_adopted() {
+    let world = World::empty().await;
+    world.write_files(files::UNGATED);
+    world.deploy(|manifest| env_of(manifest)[2]["value"] = json!("perhaps")).await;
+    world.cbctl(&["promote"]).await.expect(3, &["CB_DB_ENABLED=perhaps, not false", "--adopt takes it over"]);
+    world.cbctl(&["promote", "shadow", "--adopt"]).await.expect(0, &["done in AGE: shadow, step 1 of 1 is entered"]);
+    assert_eq!(world.flag("CB_DB_ENABLED").await.as_deref(), Some("false"));
+}
+
+#[tokio::test]
+async fn holds_on_a_flag_that_comes_from_elsewhere() {
+    let reference = json!({"name": FLAGS[0], "valueFrom": {"configMapKeyRef": {"name": "flags", "key": "cache"}}});
+    let cases = [
+        ("valueFrom", json!({"env": [reference]}), "CB_CACHE_ENABLED is a reference (valueFrom)"),
+        (
+            "set twice",
+            json!({"env": [{"name": FLAGS[0], "value": "false"}, {"name": FLAGS[0], "value": "false"}]}),
+            "CB_CACHE_ENABLED is set twice",
+        ),
+        (
+            "envFrom",
+            json!({"env": [], "envFrom": [{"configMapRef": {"name": "flags"}}]}),
+            "CB_CACHE_ENABLED is perhaps set through envFrom by configmap/flags",
+        ),
+    ];
+    join_all(cases.map(async |(name, environment, reason)| {
+        let world = World::empty().await;
+        world.write_files(files::UNGATED);
+        world.make_config_map("flags", json!({"cache": "false"})).await;
+        world
+            .deploy(|manifest| {
+                let container = &mut manifest["spec"]["template"]["spec"]["containers"][0];
+                container["env"] = environment["env"].clone();
+                container["envFrom"] = environment["envFrom"].clone();
+            })
+            .await;
+        let run = world.cbctl(&["promote", "shadow", "--adopt"]).await;
+        run.expect(3, &[reason, "make it a plain value of the container first"]);
+        assert!(run.writes().is_empty(), "{name}:\n{run}");
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn holds_on_a_flag_that_a_deployment_tool_would_put_back() {
+    let world = World::promoted_to(&["shadow"]).await;
+    let mut applied = flag_patch(FLAGS[0], "false");
+    applied["apiVersion"] = json!("apps/v1");
+    applied["kind"] = json!("Deployment");
+    let env = applied["spec"]["template"]["spec"]["containers"][0]["env"].as_array_mut().unwrap();
+    env[0].as_object_mut().unwrap().remove("valueFrom");
+    let params = kube::api::PatchParams::apply("argocd-controller").force();
+    world.deployments().patch("storefront", &params, &kube::api::Patch::Apply(applied)).await.unwrap();
+    let run = world.cbctl(&["promote", "cache"]).await;
+    run.expect(3, &["CB_CACHE_ENABLED belongs to argocd-controller, which would put it back"]);
+    assert!(run.writes().is_empty(), "{run}");
+}
+
+#[tokio::test]
+async fn is_inconclusive_while_the_service_rolls_out() {
+    let world = World::promoted_to(&["shadow"]).await;
+    world
+        .patch_as_somebody_else(
+            json!({"spec": {"template": {"metadata": {"annotations": {simulated("ready"): "false"}}}}}),
+        )
+        .await;
+    until("the rollout has begun", async || (world.pods().await.len() > 2).then_some(())).await;
+    let run = world.cbctl(&["promote", "cache"]).await;
+    run.expect(4, &["the deployment is rolling out: 1 of 2 pods updated, 2 available"]);
+    assert!(run.writes().is_empty(), "{run}");
+}
+
+#[tokio::test]
+async fn takes_itself_back_when_the_pods_never_become_healthy() {
+    let world = World::empty().await;
+    world.write_files(files::UNGATED);
+    world
+        .deploy(|manifest| {
+            manifest["spec"]["progressDeadlineSeconds"] = json!(3);
+            // Absent before, to be absent again afterwards.
+            env_of(manifest).retain(|entry| entry["name"] != "CB_DB_ENABLED");
+            env_of(manifest).push(json!({"name": "CB_DB_ENABLED", "value": "false"}));
+        })
+        .await;
+    world.promote_through(&["shadow"]).await;
+    let (env, record) = (world.env().await, world.record("rollout").await.unwrap());
+    // The pods of this change, and of no other, find no image.
+    let image_error = |value: serde_json::Value| {
+        Act::rewrite(move |patch| {
+            patch["spec"]["template"]["metadata"] = json!({"annotations": {simulated("image-error"): value}});
+        })
+    };
+    world.api.on("PATCH deployments/storefront", image_error(json!(null)));
+    world.api.on_next(1, "PATCH deployments/storefront", image_error(json!("yes")));
+    let run = world.cbctl(&["promote", "cache"]).await;
+    insta::assert_snapshot!(run, @r#"
+      deployment/storefront   CB_CACHE_ENABLED   true -> false
+          CB_CACHE_OP_TIMEOUT_MS   3000 -> (not set)
+    rollback: cache, step 1 of 1 did not become healthy (ReplicaSet "storefront-HASH" has timed out progressing.); every pod runs the old values again
+    ------- stderr -------
+    cache, step 1 of 1: 2 flags of deployment/storefront change
+    (progress of the pods)
+    rollback: cache, step 1 of 1 did not become healthy: ReplicaSet "storefront-HASH" has timed out progressing.
+    [exit status: 5]
+    ------- requests -------
+    GET deployments/storefront
+    LIST pods
+    POST selfsubjectreviews
+    PATCH deployments/storefront
+    GET deployments/storefront
+    LIST pods
+    PATCH deployments/storefront
+    GET deployments/storefront
+    LIST pods
+    PATCH configmaps/cbctl-checkout
+    "#);
+    assert_eq!(world.env().await, env, "restored exactly, order included");
+    assert_eq!(world.record("rollout").await.unwrap()["place"], record["place"]);
+    let history = world.history().await;
+    assert_eq!(history.last().unwrap()["result"], "rolled_back", "{history:#?}");
+}
+
+#[tokio::test]
+async fn nothing_is_changed_when_somebody_else_writes_in_between() {
+    let world = World::promoted_to(&["shadow"]).await;
+    world.api.on_next(1, "PATCH deployments/storefront", world.somebody_writes_first());
+    let run = world.cbctl(&["promote", "cache"]).await;
+    insta::assert_snapshot!(run, @r#"
+    ------- stderr -------
+    cache, step 1 of 1: 2 flags of deployment/storefront change
+    error: cannot patch deployment "storefront" in namespace "shop"
+      caused by: Operation cannot be fulfilled on deployments.apps "storefront": the object has been modified; please apply your changes to the latest version and try again (409)
+
+    hint: somebody changed the deployment meanwhile: look with `cbctl status`, then try again
+    [exit status: 6]
+    ------- requests -------
+    GET deployments/storefront
+    LIST pods
+    POST selfsubjectreviews
+    PATCH deployments/storefront
+    "#);
+    assert_eq!(world.place().await.as_deref(), Some("shadow 1"));
+    assert_eq!(world.flag("CB_CACHE_ENABLED").await.as_deref(), Some("false"));
+    assert_eq!(world.history().await.len(), 1);
+}
+
+#[tokio::test]
+async fn of_two_at_once_exactly_one_wins() {
+    let world = World::promoted_to(&["shadow"]).await;
+    // Both have decided before either writes.
+    let both = std::sync::Arc::new(tokio::sync::Barrier::new(2));
+    world.api.on_next(
+        2,
+        "PATCH deployments/storefront",
+        Act::before(move || {
+            let both = both.clone();
+            async move {
+                both.wait().await;
+            }
+        }),
+    );
+    let (one, other) = tokio::join!(
+        world.cbctl(&["promote", "cache"]).into_future(),
+        world.cbctl(&["promote", "cache"]).into_future()
+    );
+    let mut ends = [one.status, other.status];
+    ends.sort_unstable();
+    assert_eq!(ends, [0, 6], "{one}\n{other}");
+    assert_eq!(world.history().await.len(), 2, "the loser leaves no entry");
+}
+
+#[tokio::test]
+async fn finds_out_by_the_record_when_the_answer_is_lost() {
+    let world = World::promoted_to(&["shadow"]).await;
+    world.api.on_next(1, "PATCH deployments/storefront", Act::LoseAnswer);
+    let run = world.cbctl(&["promote", "cache"]).await;
+    run.expect(0, &["warning: cannot patch deployment \"storefront\"", "done in AGE: cache, step 1 of 1 is entered"]);
+    let patches = run.lines().iter().filter(|line| line.starts_with("PATCH deployments")).count();
+    assert_eq!(patches, 1, "not sent a second time: {run}");
+}
+
+#[tokio::test]
+async fn a_change_that_never_arrived_is_an_error_and_not_sent_again() {
+    let world = World::promoted_to(&["shadow"]).await;
+    world.api.on_next(1, "PATCH deployments/storefront", Act::Close);
+    let run = world.cbctl(&["promote", "cache"]).await;
+    run.expect(1, &["error: cannot patch deployment \"storefront\" in namespace \"shop\""]);
+    assert_eq!(world.place().await.as_deref(), Some("shadow 1"));
+    assert!(run.stdout.is_empty(), "{run}");
+}
+
+#[tokio::test]
+async fn an_interruption_says_what_was_done_and_can_be_rolled_back() {
+    let world = World::empty().await;
+    world.write_files(files::UNGATED);
+    world.deploy(|manifest| annotate(manifest, &simulated("ready-after"), "2s")).await;
+    world.promote_through(&["shadow"]).await;
+    let running = world.cbctl(&["promote", "cache"]).start();
+    running.says("new values").await;
+    running.signal(Signal::INT);
+    let run = running.finish().await;
+    run.expect(
+        1,
+        &["error: interrupted: cache, step 1 of 1 is applied, and its pods go on rolling out", "cbctl status"],
+    );
+    assert!(run.stdout.is_empty(), "{run}");
+    world.cbctl(&["status"]).await.expect(0, &["cache, step 1 of 1: full"]);
+    world.cbctl(&["rollback"]).await.expect(0, &["back at shadow, step 1"]);
+    assert_eq!(world.flag_in_pods("CB_CACHE_ENABLED").await, vec![Some("false".to_owned()); 2]);
+}
+
+#[tokio::test]
+async fn a_termination_ends_it_like_ctrl_c() {
+    let world = World::empty().await;
+    world.write_files(files::UNGATED);
+    world.deploy(|manifest| annotate(manifest, &simulated("ready-after"), "2s")).await;
+    world.promote_through(&["shadow"]).await;
+    let running = world.cbctl(&["promote", "cache"]).start();
+    running.says("new values").await;
+    running.signal(Signal::TERM);
+    running.finish().await.expect(1, &["error: interrupted"]);
+}
+
+#[tokio::test]
+async fn a_reader_that_has_gone_away_does_not_stop_it() {
+    let world = World::promoted_to(&["shadow"]).await;
+    let run = world.cbctl(&["promote", "cache"]).with_closed_stdout().await;
+    run.expect(0, &[]);
+    assert_eq!(world.place().await.as_deref(), Some("cache 1"));
+    assert_eq!(world.history().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_step_for_a_part_of_the_service_is_refused() {
+    let world = World::new().await;
+    world.edit(
+        "phases/20-cache.yaml",
+        "- {expose: full, bake: 0s}",
+        "- {expose: {pods: 1}, bake: 0s}\n  - {expose: full, bake: 0s}",
+    );
+    world.promote_through(&["shadow"]).await;
+    let run = world.cbctl(&["promote", "cache"]).await;
+    run.expect(
+        3,
+        &["cache, step 1 of 2 exposes a part of the service; this version can only expose all of it (expose: full)"],
+    );
+    assert!(run.writes().is_empty(), "{run}");
+}
+
+#[tokio::test]
+async fn waits_for_the_bake_and_names_the_time_that_is_left() {
+    let world = World::new().await;
+    world.edit("phases/10-shadow.yaml", "bake: 0s", "bake: 1h");
+    world.promote_through(&["shadow"]).await;
+    let run = world.cbctl(&["promote", "cache"]).await;
+    run.expect(4, &["shadow, step 1 of 1 bakes: AGE of 60m, AGE more"]);
+    assert!(run.writes().is_empty(), "{run}");
+}
+
+#[tokio::test]
+async fn holds_until_somebody_signs() {
+    let world = World::new().await;
+    world.edit("phases/20-cache.yaml", "requires:\n", "requires:\n  - {signoff: dashboards-reviewed}\n");
+    world.promote_through(&["shadow"]).await;
+    world.cbctl(&["promote", "cache"]).await.expect(3, &["nobody yet: cbctl sign-off dashboards-reviewed"]);
+    world.cbctl(&["sign-off", "dashboard-reviewed"]).await.expect(2, &["did you mean `dashboards-reviewed`?"]);
+    let signed = world.cbctl(&["sign-off", "dashboards-reviewed", "--reason", "walked through"]).await;
+    insta::assert_snapshot!(signed, @r"
+    signed dashboards-reviewed by admin
+    [exit status: 0]
+    ------- requests -------
+    POST selfsubjectreviews
+    PATCH deployments/storefront
+    ");
+    world.cbctl(&["promote", "cache"]).await.expect(0, &[]);
+}
+
+#[tokio::test]
+async fn holds_while_the_deployment_is_paused() {
+    let world = World::promoted_to(&["shadow"]).await;
+    world.patch_as_somebody_else(json!({"spec": {"paused": true}})).await;
+    let run = world.cbctl(&["promote", "cache"]).await;
+    run.expect(3, &["the deployment is paused: kubectl rollout resume"]);
+    assert!(run.writes().is_empty(), "{run}");
+}
