@@ -12,6 +12,7 @@ mod emergency;
 mod files;
 mod harness;
 mod layers;
+mod obstacles;
 mod permissions;
 mod prometheus_faults;
 mod promote;
