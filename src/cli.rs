@@ -10,6 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::rollout::name::{BreakerName, FlagName, PhaseName, SignOffName};
 
+/// Nobody waits longer than this for one command.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0  passed; or done and verified; or nothing to do, and said so
@@ -46,15 +49,6 @@ pub struct Global {
     /// Address of Prometheus, instead of rollout.yaml's
     #[arg(long, value_name = "URL", env = "CBCTL_PROMETHEUS", hide_env_values = true, global = true)]
     pub prometheus: Option<String>,
-    /// Bearer token for Prometheus, instead of rollout.yaml's `token_file`
-    #[arg(
-        long = "prometheus-token",
-        env = "CBCTL_PROMETHEUS_TOKEN",
-        hide = true,
-        hide_env_values = true,
-        global = true
-    )]
-    pub prometheus_token: Option<String>,
     /// Form of the answer
     #[arg(short, long, value_enum, default_value_t, global = true)]
     pub output: Format,
@@ -139,14 +133,14 @@ pub struct Rollback {
     /// How long to try and to wait
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     pub timeout: Duration,
-    /// Deployment to switch off when rollout.yaml cannot be used
+    /// Deployment to switch off, instead of rollout.yaml's
     #[arg(long, value_name = "NAME", requires = "emergency")]
     pub deployment: Option<String>,
-    /// Container to switch off when rollout.yaml cannot be used
+    /// Container to switch off, instead of rollout.yaml's
     #[arg(long, value_name = "NAME", requires = "emergency")]
     pub container: Option<String>,
-    /// Flag to set to "false" when neither rollout.yaml nor the Deployment's record tells
-    #[arg(long = "flag", value_name = "NAME", requires = "deployment")]
+    /// Flag to set to "false", instead of the declared or recorded ones
+    #[arg(long = "flag", value_name = "NAME", requires = "emergency")]
     pub flags: Vec<FlagName>,
     #[command(flatten)]
     pub write: Write,
@@ -177,5 +171,6 @@ pub struct Completions {
 
 fn duration(text: &str) -> Result<Duration, String> {
     let parsed: SignedDuration = text.parse().map_err(|_| format!("`{text}` is no duration such as 90s, 30m or 2h"))?;
-    Duration::try_from(parsed).map_err(|_| format!("`{text}` is negative"))
+    let parsed = Duration::try_from(parsed).map_err(|_| format!("`{text}` is negative"))?;
+    if parsed > LONGEST { Err(format!("`{text}` is longer than a day")) } else { Ok(parsed) }
 }

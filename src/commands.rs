@@ -16,7 +16,7 @@ mod status;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::cli::{Cli, Command, Global};
 use crate::cluster::{Cluster, Connection, Entry, Found, Target};
@@ -55,9 +55,10 @@ pub fn run(cli: Cli) -> ExitStatus {
             | Error::Unknown { .. }
             | Error::NothingNamed { .. }
             | Error::Start { .. }
+            | Error::Future { .. }
             | Error::Unverified { .. } => None,
         };
-        context.printer.error(&error, snippet.as_deref());
+        context.printer.error(&error, snippet.as_deref(), error.hint().as_deref());
         error.exit_status()
     })
 }
@@ -68,7 +69,12 @@ fn block_on<T>(command: impl Future<Output = Result<T, Error>>) -> Result<T, Err
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
-        Ok(runtime) => runtime.block_on(command),
+        Ok(runtime) => {
+            let ended = runtime.block_on(command);
+            // A look-up of a name that hangs must not keep a finished command.
+            runtime.shutdown_background();
+            ended
+        }
         Err(source) => Err(Error::Start { source }),
     }
 }
@@ -111,11 +117,13 @@ impl Context {
     fn prometheus(&self, header: &Header) -> Result<Option<Prometheus>, Error> {
         let source = &header.prometheus;
         let Some(url) = self.global.prometheus.as_deref().or(source.url.as_deref()) else { return Ok(None) };
+        // From the environment alone: an argument would be seen by everybody on the machine.
+        let token = std::env::var_os("CBCTL_PROMETHEUS_TOKEN").and_then(|token| token.into_string().ok());
         let access = Access {
             url,
             ca_file: source.ca_file.as_deref().map(Path::new),
             token_file: source.token_file.as_deref().map(Path::new),
-            token: self.global.prometheus_token.as_deref(),
+            token: token.as_deref(),
         };
         Ok(Some(Prometheus::new(&access, source.allowed_warnings.clone())?))
     }
@@ -131,7 +139,7 @@ impl Context {
     async fn look(&self, rollout: &Rollout, cluster: &Cluster, aim: Aim) -> Result<Look, Error> {
         let prometheus = self.prometheus(&rollout.header)?;
         let Found { workload, clock_offset } = cluster.read(&target(&rollout.header)).await?;
-        let now = aim.at.unwrap_or_else(now);
+        let now = aim.at.unwrap_or_else(|| shared_now(clock_offset));
         let route = Route::find(rollout, &workload, aim.phase, aim.adopt, now);
         let conditions: Vec<_> = decision::conditions(rollout, &route).collect();
         let moment = Moment { now, past: aim.at.is_some(), cluster_clock_offset: clock_offset };
@@ -169,6 +177,13 @@ fn target(header: &Header) -> Target {
         container: header.container.clone(),
         flags: header.declared_flags().cloned().collect::<BTreeSet<_>>(),
     }
+}
+
+/// The time by the API server's clock where ours is off: what is recorded must mean the same to everybody.
+fn shared_now(clock_offset: Option<SignedDuration>) -> Timestamp {
+    // Its dates are whole seconds, and the answer was under way for a while.
+    let off = clock_offset.filter(|offset| offset.abs() > SignedDuration::from_secs(2)).unwrap_or_default();
+    now().checked_add(off).unwrap_or_else(|_| now())
 }
 
 #[expect(clippy::disallowed_methods, reason = "the clock enters the program here")]

@@ -4,6 +4,8 @@
 
 use std::process::ExitCode;
 
+use jiff::Timestamp;
+
 use crate::rollout::decision::Outcome;
 use crate::{cluster, phase_file, prometheus};
 
@@ -25,6 +27,8 @@ pub enum Error {
         files: Box<phase_file::Error>,
         hint: String,
     },
+    #[error("{at} lies ahead: only a past moment can be judged")]
+    Future { at: Timestamp },
     #[error("cannot start")]
     Start {
         #[source]
@@ -64,6 +68,7 @@ impl Error {
             | Self::PhaseFile(_)
             | Self::Prometheus(_)
             | Self::Unknown { .. }
+            | Self::Future { .. }
             | Self::NothingNamed { .. } => ExitStatus::Usage,
             Self::Cluster(_) | Self::Start { .. } | Self::Unverified { .. } => ExitStatus::Error,
         }
@@ -78,7 +83,7 @@ impl Error {
             Self::Unknown { nearest: Some(nearest), .. } => Some(format!("did you mean `{nearest}`?")),
             Self::Unknown { known, kind, .. } => Some(format!("declared {kind}s: {}", known.join(", "))),
             Self::NothingNamed { hint, .. } => Some(hint.clone()),
-            Self::Start { .. } => None,
+            Self::Start { .. } | Self::Future { .. } => None,
             Self::Unverified { .. } => Some("cbctl status shows where things stand".to_owned()),
         }
     }

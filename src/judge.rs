@@ -12,6 +12,7 @@ pub mod counts;
 pub mod error_rate;
 pub mod evidence;
 pub mod latency;
+pub mod quality;
 pub mod query;
 pub mod samples;
 pub mod share;

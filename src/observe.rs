@@ -77,15 +77,17 @@ pub async fn sample(
         })
         .collect();
     let answers = ask(prometheus, &asked).await;
-    let mut samples = Samples::default();
+    let mut samples = Samples::on_grid(grid.moments());
     for (metric, queries) in needed {
         let parts = queries.map(|queries| queries.iter().map(|index| answers[*index].series.clone()).collect());
         let series = parts.map_err(Trouble::from).and_then(|parts: Vec<_>| parts.into_iter().collect());
         let series = series.map(|parts: Vec<_>| by_pod(parts, &metric, header, &pods));
         samples.insert(metric, series);
     }
-    let clocks = [Some(SignedDuration::ZERO), moment.cluster_clock_offset];
-    let offsets: Vec<_> = clocks.into_iter().chain(answers.iter().map(|answer| answer.clock_offset)).collect();
+    // An answer that never came tells no time, and is told as what it is.
+    let answered = answers.iter().filter(|answer| answer.clock_offset.is_some() || answer.series.is_ok());
+    let offsets: Vec<_> =
+        [moment.cluster_clock_offset].into_iter().chain(answered.map(|answer| answer.clock_offset)).collect();
     let clock_skew = if moment.past { Some(SignedDuration::ZERO) } else { skew(&offsets) };
     Observation {
         scope: scope(workload, standing, moment, now, clock_skew),
@@ -103,9 +105,10 @@ fn scope(
 ) -> Scope {
     let entered = standing.place.as_ref().map(|place| place.since);
     // A restart of the pods that this rollout did not make spoils a window all the same.
-    let since = entered.max(workload.replicas.rolled_out);
+    let since =
+        [entered, workload.replicas.rolled_out].into_iter().flatten().filter(|since| *since <= moment.now).max();
     if moment.past {
-        return Scope { pods: None, since: since.filter(|since| *since <= now), now, clock_skew, rolling: false };
+        return Scope { pods: None, since, now, clock_skew, rolling: false };
     }
     let pods = workload
         .live_pods()

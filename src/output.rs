@@ -12,6 +12,7 @@ pub mod table;
 pub mod trouble;
 pub mod words;
 
+use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 
 use serde::Serialize;
@@ -79,7 +80,7 @@ impl Printer {
             }
             Format::Json => {
                 let json = serde_json::to_string_pretty(report).unwrap_or_else(|error| error.to_string());
-                self.raw(&format!("{json}\n"));
+                self.raw(&format!("{}\n", escaped(&json)));
             }
         }
     }
@@ -100,8 +101,10 @@ impl Printer {
 
     /// Warns of something that did not stop the command.
     pub fn warn(&self, error: &dyn std::error::Error) {
-        self.tell(&format!("warning: {error}"));
-        self.causes(error);
+        if !self.quiet {
+            self.error_line(&format!("warning: {error}"));
+            self.causes(error);
+        }
     }
 
     /// Tells of a failure that is followed by another attempt.
@@ -111,13 +114,13 @@ impl Printer {
     }
 
     /// Prints an error with its causes, what it points at, and what to do about it.
-    pub fn error(&self, error: &crate::error::Error, snippet: Option<&str>) {
+    pub fn error(&self, error: &dyn std::error::Error, snippet: Option<&str>, hint: Option<&str>) {
         self.error_line(&format!("error: {error}"));
         self.causes(error);
         for line in snippet.iter().flat_map(|snippet| snippet.lines()) {
             self.error_line(line);
         }
-        if let Some(hint) = error.hint() {
+        if let Some(hint) = hint {
             self.error_line("");
             self.error_line(&format!("hint: {hint}"));
         }
@@ -143,7 +146,7 @@ impl Printer {
     /// One line as it is printed: cleaned, coloured by its first word, and ended.
     #[expect(clippy::unused_self, reason = "printing takes a printer")]
     fn dress(&self, line: &str, color: bool) -> String {
-        let clean: String = line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        let clean = clean(line);
         let clean = clean.trim_end();
         let first = clean.split([' ', ':']).next().unwrap_or_default();
         match PAINTED.iter().find(|(word, _)| color && *word == first) {
@@ -151,4 +154,26 @@ impl Printer {
             None => format!("{clean}\n"),
         }
     }
+}
+
+/// Text from the cluster and from Prometheus must not steer the terminal, nor turn what stands beside it around.
+fn clean(text: &str) -> String {
+    let steers = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// JSON as it may go to a terminal: the standard escapes only the control characters below space.
+fn escaped(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c != '\n' && clean(c.encode_utf8(&mut [0; 4])) != c.to_string() {
+            // Writing to a text cannot fail.
+            let _ = write!(escaped, "\\u{:04x}", u32::from(c));
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
 }

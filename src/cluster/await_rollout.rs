@@ -35,6 +35,8 @@ pub enum Ended {
     /// The rollout failed, with the reason.
     Failed(Workload, String),
     Deadline(Option<Workload>, Option<Error>),
+    /// Looking fails in a way that does not pass: no permission, or no such Deployment any more.
+    Lost(Option<Workload>, Error),
     Interrupted(Option<Workload>),
     /// Somebody else has changed the rollout since.
     Overtaken(Workload),
@@ -43,7 +45,7 @@ pub enum Ended {
 impl Cluster {
     /// Looks until the change has arrived, failed, or run out of time; `seen` hears of every look.
     ///
-    /// An error of one look does not end it: the change is made, and only looking tells what became of it.
+    /// A passing error of one look does not end it: the change is made, and only looking tells what became of it.
     pub async fn await_rollout(
         &self,
         wait: &Wait<'_>,
@@ -59,6 +61,7 @@ impl Cluster {
                 () = &mut *interrupted => return Ended::Interrupted(last),
                 () = tokio::time::sleep_until(wait.deadline) => return Ended::Deadline(last, trouble),
                 looked = async { ticks.tick().await; self.read(wait.target).await } => match looked {
+                    Err(error) if !error.is_transient() => return Ended::Lost(last, error),
                     Err(error) => trouble = Some(error),
                     Ok(found) => {
                         trouble = None;

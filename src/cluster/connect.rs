@@ -23,7 +23,10 @@ impl Cluster {
     pub async fn connect(connection: &Connection) -> Result<Self, Error> {
         let kubeconfig = |source| Error::Kubeconfig { source: Box::new(source) };
         let (mut config, context) = match (Kubeconfig::read(), Config::incluster()) {
-            (Err(_), Ok(config)) if connection.context.is_none() => (config, None),
+            // A kubeconfig that was named and cannot be read is no reason to go elsewhere.
+            (Err(_), Ok(config)) if connection.context.is_none() && std::env::var_os("KUBECONFIG").is_none() => {
+                (config, None)
+            }
             (Err(source), _) => return Err(kubeconfig(source)),
             (Ok(read), _) => {
                 let context = connection.context.clone().or_else(|| read.current_context.clone());

@@ -8,20 +8,29 @@ use serde_json::{Map, Value, json};
 use super::annotation::{EMERGENCY, POSITION, SIGN_OFF};
 use crate::rollout::declaration::Flags;
 use crate::rollout::name::{FlagName, SignOffName};
-use crate::rollout::plan::Plan;
+use crate::rollout::plan::{Plan, Record};
 use crate::rollout::position::{Emergency, SignOff};
-use crate::rollout::workload::FlagValue;
+use crate::rollout::workload::{FlagSource, FlagValue};
 
 /// Flags and record in one, valid only for the version that was read.
 pub(super) fn of_plan(plan: &Plan, container: &str) -> Value {
     let mut annotations = Map::new();
-    annotations.insert(POSITION.to_owned(), plan.position.as_ref().map_or(Value::Null, text_of));
+    let record = match &plan.record {
+        Record::Write(position) => Some(text_of(position)),
+        Record::Remove => Some(Value::Null),
+        Record::Keep => None,
+    };
+    annotations.extend(record.map(|record| (POSITION.to_owned(), record)));
     if plan.accepts_emergency {
         annotations.insert(EMERGENCY.to_owned(), Value::Null);
     }
     let mut patch = json!({"metadata": {"resourceVersion": plan.resource_version, "annotations": annotations}});
     if !plan.changes.is_empty() {
-        let env: Vec<Value> = plan.changes.iter().map(|change| entry(&change.flag, &change.after)).collect();
+        // Of two entries of one name a patch changes the first, and the second one wins: both have to go before.
+        let doubled = plan.changes.iter().filter(|change| change.before == FlagSource::Twice);
+        let gone = doubled.map(|change| entry(&change.flag, &FlagValue::Absent));
+        let set = plan.changes.iter().map(|change| entry(&change.flag, &change.after));
+        let env: Vec<Value> = gone.chain(set).collect();
         patch["spec"] = template(container, &env);
     }
     patch

@@ -8,6 +8,8 @@ use super::{Error, Refusal};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Where the server asks for more patience, it gets this much: what must get through asks again.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Repeats `attempt` while its error is transient and the deadline is ahead; `told` hears of every new kind of failure
 /// that is followed by another attempt. Being interrupted ends it between two attempts, never inside one.
@@ -28,7 +30,7 @@ pub async fn retry<T>(
             Some(Refusal::Api { retry_after, .. }) => *retry_after,
             _ => None,
         };
-        let next = Instant::now() + asked.unwrap_or(pause);
+        let next = Instant::now() + asked.unwrap_or(pause).min(LONGEST_WAIT);
         if !error.is_transient() || next >= deadline {
             return Err(error);
         }

@@ -15,7 +15,7 @@ use crate::cluster::{Applied, Cluster, Entry, Error as ClusterError, Target, ret
 use crate::error::{Error, ExitStatus};
 use crate::output::change::{self, ChangeReport, Result as Outcome};
 use crate::phase_file;
-use crate::rollout::declaration::Flags;
+use crate::rollout::declaration::{Flags, Header};
 use crate::rollout::name::FlagName;
 use crate::rollout::plan::Operation;
 use crate::rollout::position::Emergency;
@@ -138,44 +138,36 @@ impl Order {
     }
 }
 
-/// From rollout.yaml; from the command line and the Deployment's record where that cannot be used.
+/// From the command line, then rollout.yaml, and then the Deployment's own record.
 async fn find_order(
     context: &Context,
     arguments: &Rollback,
     deadline: Instant,
     interrupted: &mut (impl Future<Output = ()> + Unpin),
 ) -> Result<Order, Error> {
-    let declared = match &arguments.deployment {
-        Some(_) => None,
-        None => Some(phase_file::load_header(&context.global.files)),
-    };
     let told = |error: &ClusterError| context.printer.retrying(error);
-    if let Some(Ok(header)) = declared {
-        let mut cluster = context.cluster(header.namespace.as_deref()).await?;
-        cluster.keep_deadline(deadline);
-        let container = match header.container.clone() {
-            Some(container) => container,
-            None => {
-                retry(deadline, interrupted, told, async || cluster.only_container(&header.deployment).await).await?
-            }
-        };
-        let off = header.breakers_off();
-        return Ok(Order { cluster, name: header.name, deployment: header.deployment, container, off });
-    }
-    let files = declared.and_then(Result::err);
+    let (header, files) = match phase_file::load_header(&context.global.files) {
+        Ok(header) => (Some(header), None),
+        Err(error) => (None, Some(error)),
+    };
     if let Some(error) = &files {
         context.printer.warn(error);
     }
-    let mut cluster = context.cluster(None).await?;
+    let mut cluster = context.cluster(header.as_ref().and_then(|header| header.namespace.as_deref())).await?;
     cluster.keep_deadline(deadline);
+    // Of another Deployment than the declared one nothing else that is declared holds.
+    let header = header.filter(|header| arguments.deployment.as_ref().is_none_or(|name| *name == header.deployment));
     let named: Flags = arguments.flags.iter().map(|flag| (flag.clone(), "false".to_owned())).collect();
-    if let (Some(deployment), false) = (&arguments.deployment, named.is_empty()) {
-        let container = match arguments.container.clone() {
+    let deployment = arguments.deployment.as_ref().or(header.as_ref().map(|header| &header.deployment));
+    let off = if named.is_empty() { header.as_ref().map(Header::breakers_off) } else { Some(named) };
+    if let (Some(deployment), Some(off)) = (deployment, off) {
+        let declared = header.as_ref().and_then(|header| header.container.clone());
+        let container = match arguments.container.clone().or(declared) {
             Some(container) => container,
             None => retry(deadline, interrupted, told, async || cluster.only_container(deployment).await).await?,
         };
-        let (name, deployment) = (deployment.clone(), deployment.clone());
-        return Ok(Order { cluster, name, deployment, container, off: named });
+        let name = header.as_ref().map_or_else(|| deployment.clone(), |header| header.name.clone());
+        return Ok(Order { cluster, name, deployment: deployment.clone(), container, off });
     }
     let read = async || cluster.recorded_target(arguments.deployment.as_deref()).await;
     match (retry(deadline, interrupted, told, read).await, files) {

@@ -6,9 +6,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::interrupt::interrupted;
+use super::settle;
 use super::{Aim, Context, Look, known_phase, now, operation, target};
 use crate::cli::Promote;
-use crate::cluster::{Applied, Cluster, Ended, Entry, Found, Target, Wait, retry};
+use crate::cluster::{Applied, Cluster, Ended, Entry, Found, Target, Wait};
 use crate::error::{Error, ExitStatus};
 use crate::output::change::{self, ChangeReport, Result as Outcome};
 use crate::output::check::{CheckReport, destination};
@@ -123,6 +124,11 @@ impl Promotion<'_> {
                     source: None,
                 })
             }
+            Ended::Lost(_, error) => {
+                self.remember(arguments, workload, plan, "unverified").await;
+                let what = format!("{} is applied, and nothing more can be seen of it", self.to);
+                Err(Error::Unverified { what, source: Some(Box::new(error)) })
+            }
             Ended::Overtaken(after) => {
                 self.remember(arguments, workload, plan, "overtaken").await;
                 let by = if after.emergency.is_some() { "an emergency rollback" } else { "somebody else's change" };
@@ -170,30 +176,21 @@ impl Promotion<'_> {
         let printer = &self.context.printer;
         printer.tell(&format!("rollback: {} did not become healthy: {why}", self.to));
         let deadline = Instant::now() + WAY_BACK;
-        let told = |error: &crate::cluster::Error| printer.retrying(error);
         // Taking an unhealthy change back is not interrupted.
         let mut never = std::future::pending();
-        let restored = retry(deadline, &mut never, told, async || {
-            let Found { workload, .. } = self.cluster.read(&self.target).await?;
-            if !self.is_ours(&workload) {
-                return Ok(None);
+        let planned = |workload: &Workload| match self.is_ours(workload) {
+            true => plan::step_back(workload, &self.operation).map_err(drop),
+            false => Err(()),
+        };
+        let told = |error: &crate::cluster::Error| printer.retrying(error);
+        let sent = settle::send(self.cluster, &self.target, (deadline, &mut never), told, false, planned);
+        let (back, applied) = match sent.await {
+            Ok(Ok((_, back, applied))) => (back, applied),
+            Ok(Err(_)) => {
+                let overtaken = "somebody else has changed the rollout since";
+                return Err(self.not_taken_back(arguments, before, plan, &format!("{why}; {overtaken}"), None).await);
             }
-            let Ok(back) = plan::step_back(&workload, &self.operation) else { return Ok(None) };
-            let applied = self.cluster.apply(&back, &workload, false).await?;
-            Ok(Some((back, applied)))
-        });
-        let Some((back, applied)) = restored.await.map_err(|error| Error::Unverified {
-            what: format!("{} is applied, is not healthy, and could not be taken back: cbctl rollback", self.to),
-            source: Some(Box::new(error)),
-        })?
-        else {
-            return Err(Error::Unverified {
-                what: format!(
-                    "{} did not become healthy ({why}), and somebody else has changed the rollout since",
-                    self.to
-                ),
-                source: None,
-            });
+            Err(error) => return Err(self.not_taken_back(arguments, before, plan, why, Some(error)).await),
         };
         let wanted = back.wanted();
         let wait = Wait {
@@ -215,7 +212,7 @@ impl Promotion<'_> {
                 );
                 Ok(self.answer(Outcome::RolledBack, headline, &back, Some(&after)))
             }
-            Ended::Failed(..) | Ended::Deadline(..) | Ended::Interrupted(_) | Ended::Overtaken(_) => {
+            Ended::Failed(..) | Ended::Deadline(..) | Ended::Interrupted(_) | Ended::Lost(..) | Ended::Overtaken(_) => {
                 Err(Error::Unverified {
                     what: format!(
                         "{} did not become healthy ({why}); the old values are back in the deployment, but not in every pod yet",
@@ -225,6 +222,19 @@ impl Promotion<'_> {
                 })
             }
         }
+    }
+
+    async fn not_taken_back(
+        &self,
+        arguments: &Promote,
+        before: &Workload,
+        plan: &Plan,
+        why: &str,
+        source: Option<crate::cluster::Error>,
+    ) -> Error {
+        self.remember(arguments, before, plan, "not_taken_back").await;
+        let what = format!("{} is applied, did not become healthy ({why}), and was not taken back", self.to);
+        Error::Unverified { what, source: source.map(Box::new) }
     }
 
     fn is_ours(&self, workload: &Workload) -> bool {
@@ -238,7 +248,7 @@ impl Promotion<'_> {
             by: self.operation.by.clone(),
             action: "promote",
             from: before.recorded_place(),
-            to: plan.position.as_ref().map(|position| position.place.clone()),
+            to: plan.record.place().cloned(),
             changes: plan.changes.clone(),
             evidence: self.report.evidence(),
             reason: arguments.write.reason.clone(),
@@ -252,7 +262,7 @@ impl Promotion<'_> {
         let namespace = &self.cluster.namespace;
         let mut report = ChangeReport::new("promote", &self.target.deployment, namespace, result, headline);
         report.operation = (result != Outcome::DryRun).then(|| self.operation.id.clone());
-        report.place = applied.position.as_ref().map(|position| position.place.clone());
+        report.place = applied.record.place().cloned();
         report.changes = applied.changes.iter().map(change::Applied::of).collect();
         report.pods = after.map(|after| after.spread(&applied.wanted()));
         report.next = (result == Outcome::Done).then(|| "next: cbctl check".to_owned());

@@ -1,20 +1,19 @@
 //! `cbctl rollback [BREAKER…]`: breakers off, or back to before the last step. It needs the API server and nothing
 //! else, and tries until the deadline.
 
-use std::collections::BTreeSet;
-
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::interrupt::interrupted;
-use super::settle::Settling;
+use super::settle::{self, Settling};
 use super::{Context, now, operation, target, unknown};
 use crate::cli::Rollback;
-use crate::cluster::{Applied, Cluster, Entry, Found, Target, retry};
+use crate::cluster::{Applied, Cluster, Entry, Target, retry};
 use crate::error::{Error, ExitStatus};
 use crate::output::change::{self, ChangeReport, Result as Outcome};
 use crate::phase_file;
 use crate::rollout::declaration::Rollout;
-use crate::rollout::plan::{self, NothingToRollBack, Operation, Plan};
+use crate::rollout::plan::{self, NothingToRollBack, Operation, Plan, Record};
 use crate::rollout::workload::Workload;
 
 pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitStatus, Error> {
@@ -23,37 +22,22 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
     let mut interrupted = interrupted();
     // Which phase lacks a breaker only the phase files say; the step before is on record.
     let rollout = if arguments.breakers.is_empty() { None } else { Some(known_breakers(context, arguments)?) };
-    let (mut cluster, target, name) = find_target(context, rollout.as_ref()).await?;
-    cluster.keep_deadline(deadline);
     let told = |error: &crate::cluster::Error| context.printer.retrying(error);
-    let by = retry(deadline, &mut interrupted, told, async || cluster.identity().await).await?;
+    let (cluster, target, name) = find_target(context, rollout.as_ref(), (deadline, &mut interrupted)).await?;
+    // Who we are is good to know for the record, and no reason to hold a rollback up.
+    let by = cluster.identity().await.unwrap_or_else(|_| "unknown".to_owned());
     let operation = operation(by, began);
-
-    let mut sent: Option<(Workload, Plan)> = None;
-    let attempt = async || {
-        let Found { workload, .. } = cluster.read(&target).await?;
-        if let Some((before, plan)) = sent.take_if(|(_, plan)| plan.is_applied_to(&workload)) {
-            let applied = Applied { generation: workload.replicas.generation };
-            return Ok(Ok((before, plan, applied)));
-        }
-        let planned = match &rollout {
-            None => plan::step_back(&workload, &operation),
-            Some(rollout) => plan::breakers_off(rollout, &workload, &arguments.breakers, &operation),
-        };
-        match planned {
-            Err(nothing) => Ok(Err((workload, nothing))),
-            Ok(plan) => {
-                let (before, plan) = sent.insert((workload, plan));
-                let applied = cluster.apply(plan, before, arguments.write.dry_run).await?;
-                Ok(Ok((before.clone(), plan.clone(), applied)))
-            }
-        }
+    let planned = |workload: &Workload| match &rollout {
+        None => plan::step_back(workload, &operation),
+        Some(rollout) => plan::breakers_off(rollout, workload, &arguments.breakers, &operation),
     };
-    let (before, plan, applied) = match retry(deadline, &mut interrupted, told, attempt).await? {
+    let dry_run = arguments.write.dry_run;
+    let sent = settle::send(&cluster, &target, (deadline, &mut interrupted), told, dry_run, planned).await?;
+    let (before, plan, applied) = match sent {
         Ok(changed) => changed,
-        Err((workload, nothing)) => {
-            context.printer.answer(&nothing_to_do(&workload, nothing));
-            return Ok(ExitStatus::Success);
+        Err((workload, reason)) => {
+            let nothing = Nothing { context, cluster: &cluster, target: &target, workload, reason, began, deadline };
+            return nothing.answer(arguments, &mut interrupted).await;
         }
     };
     context.printer.tell(&change::announcement(&done(&plan), &before.deployment, &plan));
@@ -64,7 +48,7 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
             by: operation.by.clone(),
             action: "rollback",
             from: before.recorded_place(),
-            to: plan.position.as_ref().map(|position| position.place.clone()),
+            to: plan.record.place().cloned(),
             changes: plan.changes.clone(),
             evidence: serde_json::Value::Null,
             reason: arguments.write.reason.clone(),
@@ -80,7 +64,7 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
     }
     if arguments.no_wait {
         remember("sent").await;
-        let headline = "off in the deployment; its pods restart now, nobody waits for them".to_owned();
+        let headline = format!("{} in the deployment; its pods restart now, nobody waits for them", done(&plan));
         context.printer.answer(&report(Outcome::Sent, headline));
         return Ok(ExitStatus::Success);
     }
@@ -116,22 +100,28 @@ fn known_breakers(context: &Context, arguments: &Rollback) -> Result<Rollout, Er
 }
 
 /// The target by rollout.yaml or, where that cannot be used, by the one record in the namespace.
-async fn find_target(context: &Context, rollout: Option<&Rollout>) -> Result<(Cluster, Target, String), Error> {
+async fn find_target(
+    context: &Context,
+    rollout: Option<&Rollout>,
+    (deadline, interrupted): (Instant, &mut (impl Future<Output = ()> + Unpin)),
+) -> Result<(Cluster, Target, String), Error> {
     let header = match rollout {
         Some(rollout) => Ok(rollout.header.clone()),
         None => phase_file::load_header(&context.global.files),
     };
     match header {
         Ok(header) => {
-            let mut target = target(&header);
-            let cluster = context.cluster(header.namespace.as_deref()).await?;
-            target.flags.extend(header.breakers_off().into_keys().collect::<BTreeSet<_>>());
-            Ok((cluster, target, header.name))
+            let mut cluster = context.cluster(header.namespace.as_deref()).await?;
+            cluster.keep_deadline(deadline);
+            Ok((cluster, target(&header), header.name))
         }
         Err(error) => {
             context.printer.warn(&error);
-            let cluster = context.cluster(None).await?;
-            let (target, _) = cluster.recorded_target(None).await?;
+            let mut cluster = context.cluster(None).await?;
+            cluster.keep_deadline(deadline);
+            let told = |error: &crate::cluster::Error| context.printer.retrying(error);
+            let read = async || cluster.recorded_target(None).await;
+            let (target, _) = retry(deadline, interrupted, told, read).await?;
             let name = target.deployment.clone();
             Ok((cluster, target, name))
         }
@@ -139,28 +129,75 @@ async fn find_target(context: &Context, rollout: Option<&Rollout>) -> Result<(Cl
 }
 
 fn done(plan: &Plan) -> String {
-    match &plan.position {
-        Some(position) => format!("back at {}, step {}", position.place.phase, position.place.step),
-        None => "back to before the rollout began".to_owned(),
+    match &plan.record {
+        Record::Write(position) => format!("back at {}, step {}", position.place.phase, position.place.step),
+        Record::Remove => "back to before the rollout began".to_owned(),
+        Record::Keep => "off".to_owned(),
     }
 }
 
-fn nothing_to_do(workload: &Workload, nothing: NothingToRollBack) -> ChangeReport {
-    let why = match nothing {
-        NothingToRollBack::NoEarlierStep => "nothing to do: no step is on record that could be taken back",
-        NothingToRollBack::AlreadyOff => "nothing to do: already off",
-        NothingToRollBack::EmergencyInForce => {
-            "nothing to do: an emergency rollback is in force, every breaker is off until the next promote"
+/// A rollback that changes nothing in the Deployment.
+struct Nothing<'a> {
+    context: &'a Context,
+    cluster: &'a Cluster,
+    target: &'a Target,
+    workload: Workload,
+    reason: NothingToRollBack,
+    began: Timestamp,
+    deadline: Instant,
+}
+
+impl Nothing<'_> {
+    /// The pods may still be on their way: an earlier rollback may have been left before it had arrived.
+    async fn answer(
+        &self,
+        arguments: &Rollback,
+        interrupted: &mut (impl Future<Output = ()> + Unpin),
+    ) -> Result<ExitStatus, Error> {
+        let why = match self.reason {
+            NothingToRollBack::NoEarlierStep => "no step is on record that could be taken back",
+            NothingToRollBack::AlreadyOff => "already off",
+            NothingToRollBack::EmergencyInForce => {
+                "an emergency rollback is in force, every breaker is off until the next promote"
+            }
+            NothingToRollBack::EmergencyOverridden => {
+                let what = "an emergency rollback is in force, and somebody has switched a breaker on again: \
+                            cbctl rollback --emergency"
+                    .to_owned();
+                return Err(Error::Unverified { what, source: None });
+            }
+            NothingToRollBack::RecordUnreadable => {
+                let what = "the recorded position cannot be read: cbctl rollback BREAKER, or --emergency".to_owned();
+                return Err(Error::Unverified { what, source: None });
+            }
+        };
+        let (deployment, namespace) = (&self.workload.deployment, &self.workload.namespace);
+        let mut headline = format!("nothing to do: {why}");
+        if !arguments.no_wait && !arguments.write.dry_run {
+            let wanted = self.workload.literals();
+            let settling = Settling {
+                context: self.context,
+                cluster: self.cluster,
+                target: self.target,
+                applied: &Applied { generation: self.workload.replicas.generation },
+                wanted: &wanted,
+                began: self.began,
+                deadline: self.deadline,
+                still_ours: &|_| true,
+            };
+            let (after, _) = settling.verify(interrupted, why).await?;
+            headline = format!("{headline}; {}", change::progress(&after.spread(&wanted)));
         }
-    };
-    let (deployment, namespace) = (&workload.deployment, &workload.namespace);
-    ChangeReport::new("rollback", deployment, namespace, Outcome::NothingToDo, why.to_owned())
+        let report = ChangeReport::new("rollback", deployment, namespace, Outcome::NothingToDo, headline);
+        self.context.printer.answer(&report);
+        Ok(ExitStatus::Success)
+    }
 }
 
 fn report(before: &Workload, operation: &Operation, plan: &Plan, result: Outcome, headline: String) -> ChangeReport {
     let mut report = ChangeReport::new("rollback", &before.deployment, &before.namespace, result, headline);
     report.operation = (result != Outcome::DryRun).then(|| operation.id.clone());
-    report.place = plan.position.as_ref().map(|position| position.place.clone());
+    report.place = plan.record.place().cloned();
     report.changes = plan.changes.iter().map(change::Applied::of).collect();
     report
 }

@@ -1,4 +1,5 @@
-//! Waiting for a rollback to arrive in every pod, and saying honestly how far it came.
+//! The way back: sending a rollback until it is through, waiting until it has arrived in every pod, and saying
+//! honestly how far it came.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +7,44 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{Context, now};
-use crate::cluster::{Applied, Cluster, Ended, Target, Wait};
+use crate::cluster::{Applied, Cluster, Ended, Error as ClusterError, Found, Target, Wait, retry};
 use crate::error::Error;
 use crate::output::change;
 use crate::rollout::name::FlagName;
+use crate::rollout::plan::Plan;
 use crate::rollout::workload::{FlagValue, Workload};
+
+/// A change that the API server has taken, with what was there before; or why there is none to make.
+pub(super) type Sent<N> = Result<(Workload, Plan, Applied), (Workload, N)>;
+
+/// Plans on what is there and sends it, again and again until it is through or the deadline passes. A change whose
+/// answer was lost is recognised by what it wrote, and is not made twice.
+pub(super) async fn send<N>(
+    cluster: &Cluster,
+    target: &Target,
+    (deadline, interrupted): (Instant, &mut (impl Future<Output = ()> + Unpin)),
+    told: impl FnMut(&ClusterError),
+    dry_run: bool,
+    planned: impl Fn(&Workload) -> Result<Plan, N>,
+) -> Result<Sent<N>, ClusterError> {
+    let mut sent: Option<(Workload, Plan)> = None;
+    let attempt = async || {
+        let Found { workload, .. } = cluster.read(target).await?;
+        if let Some((before, plan)) = sent.take_if(|(_, plan)| plan.is_applied_to(&workload)) {
+            let applied = Applied { generation: workload.replicas.generation };
+            return Ok(Ok((before, plan, applied)));
+        }
+        match planned(&workload) {
+            Err(nothing) => Ok(Err((workload, nothing))),
+            Ok(plan) => {
+                let (before, plan) = sent.insert((workload, plan));
+                let applied = cluster.apply(plan, before, dry_run).await?;
+                Ok(Ok((before.clone(), plan.clone(), applied)))
+            }
+        }
+    };
+    retry(deadline, interrupted, told, attempt).await
+}
 
 /// A rollback that the API server has taken.
 pub(super) struct Settling<'a> {
@@ -59,6 +93,7 @@ impl Settling<'_> {
             Ended::Interrupted(last) => ("interrupted", last, None),
             Ended::Deadline(last, source) => ("time is up", last, source),
             Ended::Failed(last, _) => ("the rollout failed", Some(last), None),
+            Ended::Lost(last, source) => ("nothing more can be seen of it", last, Some(source)),
             Ended::Overtaken(last) => ("somebody else has changed the rollout since", Some(last), None),
         };
         let state = match last {

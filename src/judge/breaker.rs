@@ -3,13 +3,10 @@
 //! `min_over_time(state == open)` misses a breaker that is stuck, because its half-open probes interrupt it. The rule
 //! is therefore: never closed during the window. It works on raw samples, one series a breaker.
 
-use std::time::Duration;
-
-use jiff::Timestamp;
-
 use super::condition::{Condition, Encoding, Metric};
-use super::counts::{self, Window};
-use super::samples::{LivePod, Samples, Scope, Series};
+use super::counts::Window;
+use super::quality;
+use super::samples::{Samples, Scope, Series};
 use super::verdict::{Evidence, Fault, Finding, Judgement, Stuck, Trouble};
 
 pub fn judge_stuck_open(
@@ -23,49 +20,37 @@ pub fn judge_stuck_open(
     let metric = Metric::BreakerState { breaker: breaker.to_owned(), window: condition.window };
     let states = samples.get(&metric)?;
     check_encoding(states, encoding)?;
-    let sampled = sampled_breakers(states, window, scope);
-    let quality = counts::quality(metric.label(), &sampled, Duration::ZERO, window, scope)?;
-    let stuck = states
+    let quality = quality::of_samples(&metric, window, scope, samples)?;
+    let live = |series: &&Series| is_live(&series.pod, scope);
+    let watched: Vec<&Series> = states.iter().filter(live).collect();
+    let open = |series: &&&Series| series.points.last().is_some_and(|newest| !same(newest.value, encoding.closed));
+    let stuck: Vec<Stuck> = watched
         .iter()
-        .filter(|series| is_stuck(series, encoding, window))
+        .filter(|series| is_stuck(series, encoding, window, scope))
         .map(|series| Stuck { pod: series.pod.clone(), breaker: series.part.clone() })
-        .collect::<Vec<_>>();
+        .collect();
     let met = !stuck.is_empty();
+    let not_closed_now = watched.iter().filter(open).count();
     let evidence = Evidence {
         from: window.from,
         to: window.to,
-        coverage: quality.coverage,
+        coverage: Some(quality.coverage),
         newest: quality.newest,
-        finding: Finding::Breaker { watched: states.len(), stuck },
+        finding: Finding::Breaker { watched: watched.len(), not_closed_now, stuck },
     };
     Ok(if met { Judgement::Met(evidence) } else { Judgement::Unmet(evidence) })
 }
 
-/// One entry for every breaker instance of a live pod, so that each has to be covered; a pod without any has no times.
-fn sampled_breakers(states: &[Series], window: Window, scope: &Scope) -> Vec<(LivePod, Vec<Timestamp>)> {
-    let times = |series: &Series| -> Vec<Timestamp> {
-        series.points.iter().map(|point| point.at).filter(|at| *at >= window.from && *at <= window.to).collect()
-    };
-    let Some(pods) = &scope.pods else {
-        return states
-            .iter()
-            .map(|series| (LivePod { name: series.pod.clone(), started: window.from }, times(series)))
-            .collect();
-    };
-    pods.iter()
-        .flat_map(|pod| {
-            let of_pod: Vec<_> = states.iter().filter(|series| series.pod == pod.name).collect();
-            if of_pod.is_empty() {
-                return vec![(pod.clone(), Vec::new())];
-            }
-            of_pod.into_iter().map(|series| (pod.clone(), times(series))).collect()
-        })
-        .collect()
+/// A pod that is gone takes its breakers with it.
+fn is_live(pod: &str, scope: &Scope) -> bool {
+    scope.pods.as_ref().is_none_or(|pods| pods.iter().any(|live| live.name == pod))
 }
 
-fn is_stuck(series: &Series, encoding: Encoding, window: Window) -> bool {
-    let mut inside = series.points.iter().filter(|point| point.at >= window.from && point.at <= window.to).peekable();
-    inside.peek().is_some() && inside.all(|point| !same(point.value, encoding.closed))
+/// A pod that started inside the window was not watched for long enough.
+fn is_stuck(series: &Series, encoding: Encoding, window: Window, scope: &Scope) -> bool {
+    let young = scope.pods.iter().flatten().any(|pod| pod.name == series.pod && pod.started > window.from);
+    let mut inside = series.points.iter().filter(|point| window.contains(point.at)).peekable();
+    !young && inside.peek().is_some() && inside.all(|point| !same(point.value, encoding.closed))
 }
 
 fn check_encoding(states: &[Series], encoding: Encoding) -> Result<(), Fault> {

@@ -4,6 +4,7 @@
 
 use super::condition::{Condition, Metric, Share};
 use super::counts::{self, Window};
+use super::quality;
 use super::samples::{Samples, Scope};
 use super::share::{self, Counts};
 use super::verdict::{Gap, Judgement, Trouble};
@@ -17,7 +18,7 @@ pub fn judge(
 ) -> Result<Judgement, Trouble> {
     let requests = samples.get(&Metric::Requests)?;
     let errors = samples.get(&Metric::Errors)?;
-    let quality = counts::quality_of_times(&Metric::RequestTimes, window, scope, samples)?;
+    let quality = quality::of_times(&Metric::RequestTimes, window, scope, samples)?;
     let requests = counts::increases(requests.iter(), window, scope)?;
     let errors = counts::increases(errors.iter(), window, scope)?;
     // Without a series of its own a pod's errors are unknown, not zero.

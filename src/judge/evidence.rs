@@ -55,15 +55,14 @@ pub fn bounds(events: u64, requests: u64, needed: f64) -> (f64, f64) {
 /// ln of the mean over `multiples` of the likelihood ratio of p·k against p, taken back from log space at the end.
 fn mixture(multiples: &[f64], events: u64, requests: u64, p: f64) -> f64 {
     let (bad, good) = (as_float(events), as_float(requests.saturating_sub(events)));
-    let logs = multiples.iter().map(|k| p * k).filter(|alternative| *alternative < 1.0).map(|alternative| {
+    // A multiple that is no share any more is brought half-way between the limit and everything.
+    let alternatives = multiples.iter().map(|k| (p * k).min(f64::midpoint(p, 1.0)));
+    let logs = alternatives.map(|alternative| {
         let of_bad = if events == 0 { 0.0 } else { bad * (alternative / p).ln() };
         of_bad + good * ((1.0 - alternative) / (1.0 - p)).ln()
     });
     let logs: Vec<f64> = logs.collect();
     let top = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    if top == f64::NEG_INFINITY {
-        return 0.0; // No alternative is a share: nothing can be shown.
-    }
     let sum: f64 = logs.iter().map(|log| (log - top).exp()).sum();
     // Beyond the greatest number it is enough for anything.
     (top + (sum / as_float(logs.len() as u64)).ln()).exp().min(f64::MAX)

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::condition::{Condition, Metric, Quantile};
 use super::counts::{self, Window};
 use super::evidence::as_float;
+use super::quality;
 use super::samples::{Samples, Scope, Series};
 use super::share::{self, Counts};
 use super::verdict::{Fault, Gap, Judgement, Trouble};
@@ -22,16 +23,12 @@ pub fn judge(
     samples: &Samples,
 ) -> Result<Judgement, Trouble> {
     let buckets = samples.get(&Metric::Buckets)?;
-    let quality = counts::quality_of_times(&Metric::BucketTimes, window, scope, samples)?;
+    let quality = quality::of_times(&Metric::BucketTimes, window, scope, samples)?;
     let histogram = Histogram::count(buckets, window, scope)?;
     let (below, above) = histogram.edges_around(limit.as_secs_f64())?;
-    let slower_than = |edge: f64| -> BTreeMap<&str, u64> {
-        let faster = &histogram.cumulative[&OrderedEdge(edge)];
-        histogram.total.iter().map(|(pod, all)| (*pod, all.saturating_sub(*faster.get(pod).unwrap_or(&0)))).collect()
-    };
     let counts = Counts {
-        least: slower_than(above),
-        most: slower_than(below).values().sum(),
+        least: histogram.slower_than(above)?,
+        most: histogram.slower_than(below)?.values().sum(),
         requests: histogram.total.clone(),
         between: (below < above).then_some((below, above)),
         quantile_seconds: histogram.interpolate(quantile.get()),
@@ -78,6 +75,17 @@ impl<'a> Histogram<'a> {
         // An edge that some pod lacks would count that pod's requests as slow.
         cumulative.retain(|_, pods| pods.len() == total.len());
         Ok(Self { cumulative, total })
+    }
+
+    /// Requests by pod that took longer than an edge.
+    fn slower_than(&self, edge: f64) -> Result<BTreeMap<&'a str, u64>, Gap> {
+        let faster = &self.cumulative[&OrderedEdge(edge)];
+        let slower = |(pod, all): (&&'a str, &u64)| {
+            let faster = faster.get(pod).copied().unwrap_or_default();
+            let impossible = Gap::ImpossibleCount { events: faster, requests: *all };
+            Ok((*pod, all.checked_sub(faster).ok_or(impossible)?))
+        };
+        self.total.iter().map(slower).collect()
     }
 
     /// The greatest edge that is at most `limit` and the least that is at least `limit`, in seconds.

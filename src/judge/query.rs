@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use super::condition::{Condition, Metric, Query};
-use super::counts::{self, Window};
+use super::counts::Window;
+use super::quality;
 use super::samples::{Samples, Scope};
 use super::verdict::{Evidence, Finding, Gap, Judgement, Trouble};
 
@@ -25,7 +26,7 @@ pub fn judge(
     let [series] = series else {
         return Err(Gap::SeveralSeries { count: series.len() }.into());
     };
-    counts::check_clocks(scope, USUAL_INTERVAL)?;
+    quality::check_clocks(scope, USUAL_INTERVAL)?;
     let Some(newest) = series.points.last() else {
         return Err(Gap::NoSeries { metric: "query".to_owned() }.into());
     };
@@ -40,6 +41,6 @@ pub fn judge(
     };
     let Window { from, to } = window;
     let finding = Finding::Value { value: newest.value, points: series.points.len() };
-    let evidence = Evidence { from, to, coverage: 1.0, newest: newest.at, finding };
+    let evidence = Evidence { from, to, coverage: None, newest: newest.at, finding };
     Ok(if holds { Judgement::Met(evidence) } else { Judgement::Unmet(evidence) })
 }

@@ -27,10 +27,20 @@ pub struct Point {
 /// The answers of one look, by metric.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Samples {
+    /// The grid that counters were read on, in order.
+    moments: Vec<Timestamp>,
     answers: Vec<(Metric, Result<Vec<Series>, Trouble>)>,
 }
 
 impl Samples {
+    pub fn on_grid(moments: Vec<Timestamp>) -> Self {
+        Self { moments, answers: Vec::new() }
+    }
+
+    pub fn moments(&self) -> &[Timestamp] {
+        &self.moments
+    }
+
     pub fn insert(&mut self, metric: Metric, answer: Result<Vec<Series>, Trouble>) {
         self.answers.push((metric, answer));
     }

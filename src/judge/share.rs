@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 
 use super::condition::{Condition, Role, Share};
-use super::counts::{Quality, Window};
+use super::counts::Window;
 use super::evidence;
+use super::quality::Quality;
 use super::verdict::{Evidence, Finding, Gap, Judgement, PodShare, Trouble};
 
 /// Counts of one window.
@@ -47,7 +48,7 @@ pub fn judge(
     let found = |evidence: f64| Evidence {
         from: window.from,
         to: window.to,
-        coverage: quality.coverage,
+        coverage: Some(quality.coverage),
         newest: quality.newest,
         finding: Finding::Share {
             events: least,

@@ -61,6 +61,11 @@ fn series(pod: &str, part: &str, value: impl Fn(i64) -> Option<f64>) -> Series {
     Series { pod: pod.into(), part: part.into(), points }
 }
 
+/// The grid of the window, without answers yet.
+fn on_grid() -> Samples {
+    Samples::on_grid((0..=(WINDOW as i64) / STEP).rev().map(|index| at(index * STEP)).collect())
+}
+
 /// A counter that grows by `rate` a second from 1,000 on.
 fn counter(pod: &str, part: &str, rate: f64) -> Series {
     series(pod, part, |ago| Some(1_000.0 + rate * (600 - ago) as f64))
@@ -72,7 +77,7 @@ fn times(pod: &str) -> Series {
 }
 
 fn traffic(pods: &[(&str, f64, f64)]) -> Samples {
-    let mut samples = Samples::default();
+    let mut samples = on_grid();
     samples.insert(Metric::Requests, Ok(pods.iter().map(|(pod, requests, _)| counter(pod, "", *requests)).collect()));
     samples.insert(Metric::Errors, Ok(pods.iter().map(|(pod, _, errors)| counter(pod, "", *errors)).collect()));
     samples.insert(Metric::RequestTimes, Ok(pods.iter().map(|(pod, ..)| times(pod)).collect()));
@@ -136,7 +141,7 @@ fn below_the_minimum_of_requests_there_is_no_verdict_at_all() {
 fn every_precondition_has_its_own_reason() {
     type Spoil = fn(&mut Scope, &mut Samples);
     let replace = |samples: &mut Samples, metric: Metric, series: Vec<Series>| {
-        let mut spoiled = Samples::default();
+        let mut spoiled = on_grid();
         for kept in [Metric::Requests, Metric::Errors, Metric::RequestTimes] {
             let answer = if kept == metric { Ok(series.clone()) } else { samples.get(&kept).map(<[Series]>::to_vec) };
             spoiled.insert(kept, answer);
@@ -152,7 +157,7 @@ fn every_precondition_has_its_own_reason() {
         ("ClockUnknown", |scope, _| scope.clock_skew = None),
         ("NoSeries", |_, samples| {
             *samples = {
-                let mut empty = Samples::default();
+                let mut empty = on_grid();
                 for metric in [Metric::Requests, Metric::Errors, Metric::RequestTimes] {
                     empty.insert(metric, Ok(vec![]));
                 }
@@ -193,7 +198,7 @@ fn every_precondition_has_its_own_reason() {
 
 #[test]
 fn errors_before_the_first_scrape_of_a_new_pod_count() {
-    let mut samples = Samples::default();
+    let mut samples = on_grid();
     // The pod started 20 s ago; its first sample already carries 50 errors.
     let young = |value: f64| series("new", "", move |ago| (ago <= 15).then_some(value));
     samples.insert(Metric::Requests, Ok(vec![counter("a", "", 10.0), young(100.0)]));
@@ -208,17 +213,60 @@ fn errors_before_the_first_scrape_of_a_new_pod_count() {
 #[test]
 fn a_restart_loses_nothing_that_was_sampled() {
     let reset = |rate: f64| series("a", "", move |ago| Some(rate * if ago > 30 { 600 - ago } else { 30 - ago } as f64));
-    let mut samples = Samples::default();
+    let mut samples = on_grid();
     samples.insert(Metric::Requests, Ok(vec![reset(100.0)]));
     samples.insert(Metric::Errors, Ok(vec![reset(5.0)]));
     samples.insert(Metric::RequestTimes, Ok(vec![times("a")]));
+    let mut restarted = scope(&["a"]);
+    restarted.pods.as_mut().unwrap()[0].started = at(31);
+    assert!(matches!(judge(&error_rate(Role::Gate, 0.01), &restarted, &samples), Judgement::Unmet(_)));
+    let unexplained = gap(judge(&error_rate(Role::Gate, 0.01), &scope(&["a"]), &samples));
+    assert_eq!(unexplained, Gap::CounterFell { pod: "a".into() }, "a part of the sum went away for a while");
+}
+
+#[test]
+fn a_pod_without_a_sample_at_the_start_of_the_window_does_not_bring_its_whole_life_along() {
+    let old = |rate: f64| series("a", "", move |ago| (ago <= 55).then_some(1_000_000.0 + rate * (600 - ago) as f64));
+    let mut samples = on_grid();
+    samples.insert(Metric::Requests, Ok(vec![old(100.0)]));
+    samples.insert(Metric::Errors, Ok(vec![series("a", "", |ago| (ago <= 55).then_some(5.0 * (600 - ago) as f64))]));
+    samples.insert(Metric::RequestTimes, Ok(vec![series("a", "", |ago| (ago <= 55).then_some((NOW - ago) as f64))]));
     assert!(matches!(judge(&error_rate(Role::Gate, 0.01), &scope(&["a"]), &samples), Judgement::Unmet(_)));
+}
+
+#[test]
+fn a_long_gap_is_seen_on_a_grid_that_is_coarse_where_it_is_old() {
+    // A day in steps of six minutes, the last two minutes in steps of fifteen seconds; eleven hours were not scraped.
+    let coarse = (1..=240).rev().map(|index| 120 + index * 360);
+    let moments: Vec<i64> = coarse.chain((0..=8).rev().map(|index| index * 15)).collect();
+    let day = |gap: bool, value: fn(i64) -> f64| Series {
+        pod: "a".into(),
+        part: String::new(),
+        points: moments
+            .iter()
+            .filter(|ago| !gap || !(20_000..60_000).contains(*ago))
+            .map(|ago| Point { at: at(*ago), value: value(*ago) })
+            .collect(),
+    };
+    let judged = |gap: bool| {
+        let mut samples = Samples::on_grid(moments.iter().map(|ago| at(*ago)).collect());
+        samples.insert(Metric::Requests, Ok(vec![day(gap, |ago| (100_000 - ago) as f64)]));
+        samples.insert(Metric::Errors, Ok(vec![day(gap, |_| 0.0)]));
+        samples.insert(Metric::RequestTimes, Ok(vec![day(gap, |ago| (NOW - ago) as f64)]));
+        let whole_day = Condition { window: Duration::from_secs(86_400), ..error_rate(Role::Gate, 0.01) };
+        let mut pods = scope(&["a"]);
+        pods.since = Some(at(90_000));
+        pods.pods.as_mut().unwrap()[0].started = at(90_000);
+        judge(&whole_day, &pods, &samples)
+    };
+    assert!(matches!(judged(false), Judgement::Met(_)), "{:?}", judged(false));
+    assert!(matches!(gap(judged(true)), Gap::Coverage { .. }));
 }
 
 /// Requests of one pod: 100 a second, of which `slow` a second take more than 250 ms and none more than 500 ms.
 fn latencies(slow: f64) -> Samples {
     let bucket = |edge: &str, rate: f64| counter("a", edge, rate);
-    let mut samples = Samples::default();
+    let mut samples = on_grid();
     let buckets = vec![
         bucket("0.1", 50.0),
         bucket("0.25", 100.0 - slow),
@@ -259,7 +307,7 @@ fn breaker(state: impl Fn(i64) -> Option<f64>) -> Judgement {
     let encoding = Encoding { closed: 0.0, half_open: 1.0, open: 2.0 };
     let stuck_open = condition(Role::Trigger, Measure::StuckOpen { breaker: "cache".into(), encoding });
     let metric = Metric::BreakerState { breaker: "cache".into(), window: stuck_open.window };
-    let mut samples = Samples::default();
+    let mut samples = on_grid();
     samples.insert(metric, Ok(vec![series("a", "redis-cache", state)]));
     judge(&stuck_open, &scope(&["a"]), &samples)
 }
@@ -292,7 +340,7 @@ fn a_query_needs_exactly_one_series() {
     let query = Query { promql: "x".into(), comparison: Comparison::Below, limit: 2.0, throughout: false };
     let asked = Condition { window: Duration::ZERO, ..condition(Role::Gate, Measure::Query(query.clone())) };
     let answered = |values: &[f64]| {
-        let mut samples = Samples::default();
+        let mut samples = on_grid();
         let one = |value: &f64| Series {
             pod: String::new(),
             part: String::new(),
@@ -353,7 +401,7 @@ proptest! {
             series.points.retain(|_| *kept.next().unwrap_or(&true));
         };
         let whole = traffic(&[("a", requests, requests * share)]);
-        let mut thinned = Samples::default();
+        let mut thinned = on_grid();
         for metric in [Metric::Requests, Metric::Errors, Metric::RequestTimes] {
             let mut series = whole.get(&metric).unwrap().to_vec();
             series.iter_mut().for_each(thin);

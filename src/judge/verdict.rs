@@ -54,8 +54,8 @@ impl From<Fault> for Trouble {
 pub struct Evidence {
     pub(super) from: Timestamp,
     pub(super) to: Timestamp,
-    /// The least share of the expected samples that any judged pod delivered, 0 to 1.
-    pub(super) coverage: f64,
+    /// The least share of the expected samples that any judged pod delivered, 0 to 1; unknown of a query.
+    pub(super) coverage: Option<f64>,
     pub(super) newest: Timestamp,
     pub(super) finding: Finding,
 }
@@ -88,7 +88,7 @@ pub enum Finding {
         worst: Option<PodShare>,
     },
     /// Breaker instances that were never closed during the window.
-    Breaker { watched: usize, stuck: Vec<Stuck> },
+    Breaker { watched: usize, not_closed_now: usize, stuck: Vec<Stuck> },
     /// The newest value of a query, and how many points were compared.
     Value { value: f64, points: usize },
 }
@@ -151,6 +151,10 @@ pub enum Gap {
         pod: String,
         have: f64,
         need: f64,
+    },
+    /// A counter fell although its pod did not restart.
+    CounterFell {
+        pod: String,
     },
     /// No request was served in the window.
     NoTraffic,

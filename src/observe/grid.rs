@@ -42,12 +42,24 @@ impl Grid {
         let stretch = |from: f64, to: f64, points: f64| Stretch {
             from: before(from),
             to: before(to),
-            step: Duration::from_secs_f64((from - to) / points.ceil()),
+            // Prometheus counts in milliseconds.
+            step: whole_milliseconds(Duration::from_secs_f64((from - to) / points.ceil())),
         };
         Self {
             coarse: (longest > fine).then(|| stretch(longest, fine, COARSE_POINTS)),
             fine: stretch(fine, 0.0, fine / shortest * POINTS_IN_SHORTEST),
         }
+    }
+
+    /// The moments of the grid, in order, as Prometheus counts them.
+    pub fn moments(&self) -> Vec<Timestamp> {
+        let mut moments = Vec::new();
+        for Stretch { from, to, step } in self.coarse.iter().chain([&self.fine]) {
+            let at = |index: u32| from.checked_add(step.saturating_mul(index)).ok().filter(|at| at <= to);
+            moments.extend((0..).map_while(at));
+        }
+        moments.dedup();
+        moments
     }
 
     pub fn now(&self) -> Timestamp {
@@ -64,6 +76,10 @@ impl Grid {
         };
         self.coarse.iter().chain([&self.fine]).map(range).collect()
     }
+}
+
+fn whole_milliseconds(duration: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

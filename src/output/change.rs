@@ -10,7 +10,7 @@ use crate::error::ExitStatus;
 use crate::rollout::name::FlagName;
 use crate::rollout::plan::{Change, Plan};
 use crate::rollout::position::Place;
-use crate::rollout::workload::{FlagValue, Spread};
+use crate::rollout::workload::{FlagSource, FlagValue, Spread};
 
 /// What became of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -41,7 +41,8 @@ pub struct ChangeReport {
     pub place: Option<Place>,
     pub changes: Vec<Applied>,
     pub pods: Option<Spread>,
-    #[serde(skip)]
+    /// What happened, in a sentence.
+    #[serde(rename = "summary")]
     pub headline: String,
     /// What there is to know or to type next.
     #[serde(skip)]
@@ -53,8 +54,8 @@ pub struct ChangeReport {
 pub struct Applied {
     pub flag: FlagName,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub before: Option<String>,
-    pub after: String,
+    pub before: Option<FlagSource>,
+    pub after: FlagValue,
 }
 
 impl ChangeReport {
@@ -87,11 +88,11 @@ impl Result {
 
 impl Applied {
     pub fn of(change: &Change) -> Self {
-        Self { flag: change.flag.clone(), before: Some(value_of(&change.before)), after: value_text(&change.after) }
+        Self { flag: change.flag.clone(), before: Some(change.before.clone()), after: change.after.clone() }
     }
 
     pub fn unread(flag: &FlagName, value: &str) -> Self {
-        Self { flag: flag.clone(), before: None, after: value_text(&FlagValue::Literal(value.to_owned())) }
+        Self { flag: flag.clone(), before: None, after: FlagValue::Literal(value.to_owned()) }
     }
 }
 
@@ -116,8 +117,8 @@ fn changes(deployment: &str, changes: &[Applied]) -> Vec<String> {
     let rows = changes.iter().enumerate().map(|(index, change)| {
         let object = if index == 0 { format!("  deployment/{deployment}") } else { String::new() };
         let change_text = match &change.before {
-            Some(before) => format!("{before} -> {}", change.after),
-            None => change.after.clone(),
+            Some(before) => format!("{} -> {}", value_of(before), value_text(&change.after)),
+            None => value_text(&change.after),
         };
         vec![object, change.flag.to_string(), change_text]
     });

@@ -26,7 +26,6 @@ pub struct CheckReport {
     conditions: Vec<ConditionReport>,
     /// The queries that were sent to Prometheus.
     queries: serde_json::Value,
-    #[serde(skip)]
     summary: String,
     #[serde(skip)]
     next: Option<String>,

@@ -116,7 +116,8 @@ fn value(evidence: &Evidence) -> String {
     match evidence.finding() {
         Finding::Share { quantile_seconds: Some(seconds), .. } => latency(*seconds),
         Finding::Share { events, requests, .. } => percent(ratio(*events, *requests)),
-        Finding::Breaker { stuck, .. } if stuck.is_empty() => "closed".to_owned(),
+        Finding::Breaker { not_closed_now: 0, .. } => "closed".to_owned(),
+        Finding::Breaker { not_closed_now, stuck, .. } if stuck.is_empty() => format!("{not_closed_now} open"),
         Finding::Breaker { .. } => "stuck".to_owned(),
         Finding::Value { value, .. } => number(*value),
     }
@@ -143,7 +144,7 @@ fn explanation(condition: &Condition, evidence: &Evidence, met: bool) -> String 
                 format!("{counted}; at most {}", percent(*high))
             }
         }
-        Finding::Breaker { watched, stuck } if stuck.is_empty() => {
+        Finding::Breaker { watched, stuck, .. } if stuck.is_empty() => {
             format!("{} watched", plural(*watched as u64, "breaker"))
         }
         Finding::Breaker { stuck, .. } => {

@@ -15,7 +15,7 @@ pub fn obstacle(obstacle: &Obstacle) -> String {
             )
         }
         Obstacle::Drift { flags } => {
-            format!("somebody else changed {}: --adopt accepts it, cbctl rollback takes the step back", drifts(flags))
+            format!("not as the position says: {}: --adopt accepts it", drifts(flags))
         }
         Obstacle::PositionUnusable { detail } => {
             format!("{}: --adopt starts anew from the live flags", unusable(detail))

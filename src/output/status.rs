@@ -49,6 +49,7 @@ struct Pods {
 #[derive(Debug, Clone, Serialize)]
 struct PhaseReport {
     phase: PhaseName,
+    title: String,
     state: &'static str,
     step: Option<usize>,
     steps: usize,
@@ -117,7 +118,7 @@ impl Report for StatusReport {
         }
         lines.extend(self.position_unusable.iter().map(|reason| format!("warning: {}", unusable(reason))));
         if !self.drift.is_empty() {
-            lines.push(format!("warning: changed by somebody else: {}", drifts(&self.drift)));
+            lines.push(format!("warning: not as the position says: {}", drifts(&self.drift)));
         }
         lines.push(self.present.clone());
         lines.extend(held_and_judged(&self.obstacles, &self.conditions));
@@ -155,6 +156,7 @@ fn phases(rollout: &Rollout, workload: &Workload, standing: &Standing, now: Time
         ];
         PhaseReport {
             phase: phase.name.clone(),
+            title: phase.title.clone(),
             state,
             step: step.map(|step| step + 1),
             steps,

@@ -15,7 +15,7 @@ pub fn lines(headers: &[&str], right_aligned: &[usize], rows: impl IntoIterator<
     let mut columns = headers.len();
     for row in rows {
         columns = columns.max(row.len());
-        table.add_row(row);
+        table.add_row(row.iter().map(|cell| super::clean(cell)));
     }
     for index in 0..columns {
         if let Some(column) = table.column_mut(index) {

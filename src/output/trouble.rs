@@ -20,6 +20,9 @@ pub fn gap(gap: &Gap) -> String {
         Gap::Coverage { metric, pod, have, need } => {
             format!("{pod} has {} of the expected {metric} samples, {} needed", percent(*have), percent(*need))
         }
+        Gap::CounterFell { pod } => {
+            format!("a counter of {pod} fell, but the pod did not restart: is it scraped by more than one job?")
+        }
         Gap::NoTraffic => "no traffic in the window".to_owned(),
         Gap::MoreRequests { have, more: Some(more), about } => {
             let about = about.map(|about| format!(", about {} at today's traffic", duration(about)));

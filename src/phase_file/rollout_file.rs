@@ -88,7 +88,17 @@ fn url(node: &Node) -> Result<String, Fault> {
     }
 }
 
+/// Without `$pods` in it the samples of other pods would be counted as well.
 fn selector(node: &Node) -> Result<BTreeMap<String, String>, Fault> {
+    let labels = labels(node)?;
+    if labels.values().any(|value| value == "$pods") {
+        return Ok(labels);
+    }
+    Err(Fault::new(node.place, "the selector does not name the pods".to_owned())
+        .label("add a label with `$pods`, such as pod: $pods"))
+}
+
+fn labels(node: &Node) -> Result<BTreeMap<String, String>, Fault> {
     entries(node, "a selector")?
         .iter()
         .map(|(key, value)| {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, Unit};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -114,7 +114,8 @@ fn point((at, value): &(Value, Value), from: Timestamp, to: Timestamp) -> Result
     let at = at
         .as_f64()
         .and_then(|seconds| jiff::SignedDuration::try_from_secs_f64(seconds).ok())
-        .and_then(|since_epoch| Timestamp::from_duration(since_epoch).ok())
+        // Prometheus counts in milliseconds, which a float does not hold exactly.
+        .and_then(|since_epoch| Timestamp::from_duration(since_epoch).ok()?.round(Unit::Millisecond).ok())
         .ok_or_else(|| malformed("a sample has no time"))?;
     let tolerance = jiff::SignedDuration::from_secs(1);
     if from.duration_since(at) > tolerance || at.duration_since(to) > tolerance {

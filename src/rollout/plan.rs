@@ -16,12 +16,31 @@ use super::workload::{FlagSource, FlagValue, Workload};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     pub changes: Vec<Change>,
-    /// What the record says afterwards; None removes it.
-    pub position: Option<Position>,
+    pub record: Record,
     /// Takes the mark of an emergency away.
     pub accepts_emergency: bool,
     /// The version of the Deployment that this plan was made for.
     pub resource_version: String,
+}
+
+/// What becomes of the recorded position.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Record {
+    Write(Box<Position>),
+    /// The rollout is back where it had not begun.
+    Remove,
+    /// There is no place to write down: what is recorded stays.
+    Keep,
+}
+
+impl Record {
+    /// The place that is written.
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Write(position) => Some(&position.place),
+            Self::Remove | Self::Keep => None,
+        }
+    }
 }
 
 /// One flag that becomes another value.
@@ -49,6 +68,10 @@ pub enum NothingToRollBack {
     AlreadyOff,
     /// An emergency rollback is in force: every breaker is off.
     EmergencyInForce,
+    /// An emergency rollback is in force, and somebody has switched a breaker on again.
+    EmergencyOverridden,
+    /// There is a record, and it cannot be read.
+    RecordUnreadable,
 }
 
 impl Plan {
@@ -64,7 +87,11 @@ impl Plan {
 
     /// Whether the record is the one that this plan writes.
     pub fn is_recorded_in(&self, workload: &Workload) -> bool {
-        recorded(workload) == self.position.as_ref()
+        match &self.record {
+            Record::Write(position) => recorded(workload) == Some(&**position),
+            Record::Remove => workload.position.is_none(),
+            Record::Keep => true,
+        }
     }
 
     /// The values that every pod runs when the plan is done.
@@ -114,7 +141,7 @@ pub fn promotion(rollout: &Rollout, workload: &Workload, route: &Route, operatio
     };
     Some(Plan {
         changes,
-        position: Some(position),
+        record: Record::Write(Box::new(position)),
         accepts_emergency: workload.emergency.is_some(),
         resource_version: workload.resource_version.clone(),
     })
@@ -122,17 +149,25 @@ pub fn promotion(rollout: &Rollout, workload: &Workload, route: &Route, operatio
 
 /// The patch that restores what the last change replaced; it needs no phase files.
 pub fn step_back(workload: &Workload, operation: &Operation) -> Result<Plan, NothingToRollBack> {
+    let position = match &workload.position {
+        None => return Err(NothingToRollBack::NoEarlierStep),
+        Some(Err(_)) => return Err(NothingToRollBack::RecordUnreadable),
+        Some(Ok(position)) => position,
+    };
     if workload.emergency.is_some() {
-        return Err(NothingToRollBack::EmergencyInForce);
+        return Err(match workload.has(&position.off) {
+            true => NothingToRollBack::EmergencyInForce,
+            false => NothingToRollBack::EmergencyOverridden,
+        });
     }
-    let position = recorded(workload).ok_or(NothingToRollBack::NoEarlierStep)?;
     if position.previous.is_none() && position.prior.is_empty() {
         return Err(NothingToRollBack::NoEarlierStep);
     }
-    let restored = position.previous.clone().map(|place| moved_back(position, place, operation));
+    let place = position.previous.clone();
+    let record = place.map_or(Record::Remove, |place| Record::Write(Box::new(moved_back(position, place, operation))));
     Ok(Plan {
         changes: changes(workload, position.prior.clone()),
-        position: restored,
+        record,
         accepts_emergency: false,
         resource_version: workload.resource_version.clone(),
     })
@@ -158,10 +193,13 @@ pub fn breakers_off(
     }
     let standing = Standing::of(rollout, workload);
     let place = standing.place.as_ref().and_then(|place| place_without(rollout, workload, place, &off, operation.at));
-    let position = recorded(workload).zip(place).map(|(position, place)| moved_back(position, place, operation));
+    let record = match recorded(workload).zip(place) {
+        Some((position, place)) => Record::Write(Box::new(moved_back(position, place, operation))),
+        None => Record::Keep,
+    };
     Ok(Plan {
         changes: changes(workload, off.into_iter().map(|(flag, value)| (flag, FlagValue::Literal(value)))),
-        position,
+        record,
         accepts_emergency: false,
         resource_version: workload.resource_version.clone(),
     })

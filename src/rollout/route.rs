@@ -129,6 +129,9 @@ impl Route {
             }
             route.obstacles.extend(route.standing.unusable.clone().map(|detail| Obstacle::PositionUnusable { detail }));
         }
+        if adopt {
+            route.repair();
+        }
         route.check_exposure(rollout);
         route.check_flags(rollout, workload);
         route.check_workload(workload);
@@ -230,6 +233,16 @@ impl Route {
         Self { standing, destination, obstacles, gates_of }
     }
 
+    /// Where there is no step to take, accepted drift is brought to the present step's flags all the same.
+    fn repair(&mut self) {
+        let (Destination::Bake { phase } | Destination::Complete { phase }) = self.destination else { return };
+        let present = self.standing.place.as_ref().filter(|place| place.phase == phase);
+        if let Some(place) = present.filter(|_| !self.standing.drift.is_empty()) {
+            self.destination = Destination::Step { phase, step: place.step };
+            self.obstacles.retain(|obstacle| !matches!(obstacle, Obstacle::Baking { .. }));
+        }
+    }
+
     fn check_exposure(&mut self, rollout: &Rollout) {
         if let Destination::Step { phase, step } = self.destination {
             let declared = &rollout.phases[phase];
@@ -303,5 +316,6 @@ fn complete_since(rollout: &Rollout, workload: &Workload, standing: &Standing, p
         return place.complete_at(rollout);
     }
     let position = workload.position.as_ref()?.as_ref().ok()?;
-    position.completed.get(phase).copied().filter(|_| index < place.phase)
+    // A phase that was declared later, below the present one, counts from when the present one was entered.
+    (index < place.phase).then(|| position.completed.get(phase).copied().unwrap_or(place.since))
 }

@@ -69,7 +69,11 @@ impl Standing {
             expected.retain(|flag, _| off.contains_key(flag));
             expected.extend(off);
         }
-        Self { drift: drift(workload, &expected), place, emergency, unusable }
+        let mut drift = drift(workload, &expected);
+        if place.is_some() || emergency {
+            drift.extend(unexpectedly_on(rollout, workload, &expected));
+        }
+        Self { place, drift, emergency, unusable }
     }
 
     /// When the phase at this place became or becomes complete; None before its last step.
@@ -118,6 +122,20 @@ fn after_emergency(rollout: &Rollout, place: &StandingPlace, off: &Flags, at: Ti
     let step = rollout.phases[phase].steps.len() - 1;
     let bake = rollout.phases[phase].steps[step].bake;
     Some(StandingPlace { phase, step, since: at.checked_sub(bake).unwrap_or(Timestamp::MIN) })
+}
+
+/// Breakers that no phase so far says anything about, and that are on.
+fn unexpectedly_on<'a>(
+    rollout: &'a Rollout,
+    workload: &'a Workload,
+    expected: &'a Flags,
+) -> impl Iterator<Item = Drift> + 'a {
+    let unmentioned = rollout.header.breakers.iter().filter(|breaker| !expected.contains_key(&breaker.flag));
+    unmentioned.filter_map(|breaker| {
+        let found = workload.flags.get(&breaker.flag)?;
+        let on = found.literal() == Some(&breaker.on);
+        on.then(|| Drift { flag: breaker.flag.clone(), expected: breaker.off.clone(), found: found.clone() })
+    })
 }
 
 fn drift(workload: &Workload, expected: &Flags) -> Vec<Drift> {

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::declaration::*;
 use super::name::{BreakerName, FlagName, PhaseName};
-use super::plan::{self, NothingToRollBack, Operation, Plan};
+use super::plan::{self, NothingToRollBack, Operation, Plan, Record};
 use super::position::Emergency;
 use super::route::{Destination, Obstacle, Route};
 use super::standing::Standing;
@@ -114,7 +114,11 @@ fn apply(workload: &Workload, plan: &Plan) -> Workload {
     for change in &plan.changes {
         after.flags.insert(change.flag.clone(), FlagSource::Value(change.after.clone()));
     }
-    after.position = plan.position.clone().map(Ok);
+    match &plan.record {
+        Record::Write(position) => after.position = Some(Ok((**position).clone())),
+        Record::Remove => after.position = None,
+        Record::Keep => {}
+    }
     if plan.accepts_emergency {
         after.emergency = None;
     }
@@ -203,6 +207,36 @@ fn drift_holds_until_it_is_accepted() {
     assert!(accepted.has(&rollout().flags_through(1)), "brought to the phase's flags");
     let back = plan::step_back(&accepted, &operation(200)).unwrap();
     assert_eq!(apply(&accepted, &back).flags, drifted.flags, "and restored exactly");
+}
+
+#[test]
+fn accepted_drift_is_mended_even_where_there_is_no_step_to_take() {
+    let http = promote(&promote(&promote(&promote(&all_off(), 0), 100), 200), 300);
+    let mut drifted = http.clone();
+    drifted.flags.insert(flag("SET_HTTP"), literal("99"));
+    let mended = promote(&drifted, 1_000);
+    assert_eq!(mended.flags, http.flags);
+}
+
+#[test]
+fn a_breaker_that_no_phase_so_far_speaks_of_must_not_be_on() {
+    let mut silent = rollout();
+    silent.phases[0].flags.remove(&flag("CB_HTTP"));
+    let route = Route::find(&silent, &all_off(), None, false, at(0));
+    let plan = plan::promotion(&silent, &all_off(), &route, &operation(0)).unwrap();
+    let mut touched = apply(&all_off(), &plan);
+    assert!(Standing::of(&silent, &touched).drift.is_empty());
+    touched.flags.insert(flag("CB_HTTP"), literal("true"));
+    assert_eq!(Standing::of(&silent, &touched).drift.len(), 1);
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_neither_overwritten_nor_taken_for_nothing() {
+    let mut unreadable = promote(&promote(&all_off(), 0), 100);
+    unreadable.position = Some(Err("not JSON".into()));
+    assert_eq!(plan::step_back(&unreadable, &operation(200)), Err(NothingToRollBack::RecordUnreadable));
+    let off = plan::breakers_off(&rollout(), &unreadable, &["cache".parse().unwrap()], &operation(200)).unwrap();
+    assert_eq!(off.record, Record::Keep);
 }
 
 #[test]

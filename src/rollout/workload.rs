@@ -129,6 +129,12 @@ impl Pod {
 }
 
 impl Workload {
+    /// The flags that have a value of their own in the template.
+    pub fn literals(&self) -> BTreeMap<FlagName, FlagValue> {
+        let literals = self.flags.iter().filter_map(|(flag, source)| Some((flag, source.literal()?)));
+        literals.map(|(flag, value)| (flag.clone(), FlagValue::Literal(value.to_owned()))).collect()
+    }
+
     /// The place that the annotation tells, if it can be read.
     pub fn recorded_place(&self) -> Option<Place> {
         self.position.as_ref()?.as_ref().ok().map(|position| position.place.clone())
