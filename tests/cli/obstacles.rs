@@ -42,7 +42,7 @@ async fn holds_when_somebody_else_changed_a_flag() {
     let run = world.cbctl(&["promote", "http"]).await;
     insta::assert_snapshot!(run, @r"
     held: http, step 1 of 1 cannot be entered
-    held   somebody else changed CB_CACHE_ENABLED=false, not true: --adopt accepts it, cbctl rollback takes the step back
+    held   not as the position says: CB_CACHE_ENABLED=false, not true: --adopt accepts it
     [exit status: 3]
     ------- requests -------
     GET deployments/storefront
