@@ -72,7 +72,7 @@ pub enum Command {
     /// Show where the rollout stands and what every gate and trigger says
     #[command(after_help = "Example:\n  cbctl status")]
     Status,
-    /// Decide what `promote` would decide now, and touch nothing; the exit code is the verdict
+    /// Decide what `promote` would, and touch nothing; the exit code is the verdict
     #[command(after_help = "Examples:\n  cbctl check cache\n  cbctl check cache --at 2026-03-01T12:00:00Z -o json")]
     Check(Check),
     /// Take the rollout one step further towards a phase, if the gates allow it

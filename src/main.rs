@@ -33,13 +33,6 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    std::panic::set_hook(Box::new(crashed));
+    std::panic::set_hook(Box::new(output::crashed));
     commands::run(cli::Cli::parse()).into()
-}
-
-/// A crash ends like every unknown failure, so that no script takes it for a verdict.
-#[expect(clippy::exit, clippy::print_stderr, reason = "nothing else may run after a bug has shown itself")]
-fn crashed(bug: &std::panic::PanicHookInfo<'_>) {
-    eprintln!("error: a bug in cbctl: {bug}\n\nhint: what it changed is in `cbctl status`; please report this");
-    std::process::exit(1);
 }

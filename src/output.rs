@@ -156,6 +156,15 @@ impl Printer {
     }
 }
 
+/// A crash ends like every unknown failure, so that no script takes it for a verdict.
+#[expect(clippy::exit, reason = "nothing else may run after a bug has shown itself")]
+pub fn crashed(bug: &std::panic::PanicHookInfo<'_>) {
+    let told =
+        format!("error: a bug in cbctl: {bug}\n\nhint: what it changed is in `cbctl status`; please report this\n");
+    let _ = std::io::stderr().write_all(told.as_bytes());
+    std::process::exit(1);
+}
+
 /// Text from the cluster and from Prometheus must not steer the terminal, nor turn what stands beside it around.
 fn clean(text: &str) -> String {
     let steers = |c: char| {

@@ -50,6 +50,12 @@ pub enum Error {
         #[source]
         source: Refusal,
     },
+    /// Between two attempts; the last one failed.
+    #[error("interrupted")]
+    Interrupted {
+        #[source]
+        source: Box<Error>,
+    },
     #[error("cannot ask the API server who we are")]
     Identify {
         #[source]
@@ -134,6 +140,7 @@ impl Error {
             | Self::WriteHistory { source, .. }
             | Self::Identify { source } => Some(source),
             Self::Kubeconfig { .. }
+            | Self::Interrupted { .. }
             | Self::Connect { .. }
             | Self::NoContainer { .. }
             | Self::SeveralContainers { .. }
@@ -169,6 +176,7 @@ impl Error {
                 return Some("name what to switch off: --deployment NAME --flag NAME [--flag NAME …]".to_owned());
             }
             Self::Connect { .. } => return None,
+            Self::Interrupted { .. } => return Some("cbctl status shows where things stand".to_owned()),
             Self::ReadDeployment { namespace, .. } => ("get", "deployments", namespace.as_str()),
             Self::ListDeployments { namespace, .. } => ("list", "deployments", namespace.as_str()),
             Self::ListPods { namespace, .. } => ("list", "pods", namespace.as_str()),

@@ -40,7 +40,7 @@ pub async fn retry<T>(
             last = cause;
         }
         tokio::select! {
-            () = &mut *interrupted => return Err(error),
+            () = &mut *interrupted => return Err(Error::Interrupted { source: Box::new(error) }),
             () = tokio::time::sleep_until(next) => {}
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
