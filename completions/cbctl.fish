@@ -35,7 +35,7 @@ complete -c cbctl -n "__fish_cbctl_needs_command" -l no-color -d 'Do without col
 complete -c cbctl -n "__fish_cbctl_needs_command" -s h -l help -d 'Print help'
 complete -c cbctl -n "__fish_cbctl_needs_command" -s V -l version -d 'Print version'
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "status" -d 'Show where the rollout stands and what every gate and trigger says'
-complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "check" -d 'Decide what `promote` would decide now, and touch nothing; the exit code is the verdict'
+complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "check" -d 'Decide what `promote` would, and touch nothing; the exit code is the verdict'
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "promote" -d 'Take the rollout one step further towards a phase, if the gates allow it'
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "rollback" -d 'Switch breakers off, or go back to where the rollout was before the last step'
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "sign-off" -d 'Give your word for what Prometheus cannot tell'
