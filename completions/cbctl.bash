@@ -44,7 +44,7 @@ _cbctl() {
 
     case "${cmd}" in
         cbctl)
-            opts="-f -n -o -q -h -V --files --namespace --context --prometheus --prometheus-token --output --quiet --no-color --help --version status check promote rollback sign-off completions man"
+            opts="-f -n -o -q -h -V --files --namespace --context --prometheus --output --quiet --no-color --help --version status check promote rollback sign-off completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -74,10 +74,6 @@ _cbctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --prometheus-token)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table json" -- "${cur}"))
                     return 0
@@ -94,7 +90,7 @@ _cbctl() {
             return 0
             ;;
         cbctl__subcmd__check)
-            opts="-f -n -o -q -h --at --files --namespace --context --prometheus --prometheus-token --output --quiet --no-color --help"
+            opts="-f -n -o -q -h --at --files --namespace --context --prometheus --output --quiet --no-color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -128,10 +124,6 @@ _cbctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --prometheus-token)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table json" -- "${cur}"))
                     return 0
@@ -148,7 +140,7 @@ _cbctl() {
             return 0
             ;;
         cbctl__subcmd__completions)
-            opts="-f -n -o -q -h --files --namespace --context --prometheus --prometheus-token --output --quiet --no-color --help bash elvish fish powershell zsh"
+            opts="-f -n -o -q -h --files --namespace --context --prometheus --output --quiet --no-color --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -175,10 +167,6 @@ _cbctl() {
                     return 0
                     ;;
                 --prometheus)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --prometheus-token)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -198,7 +186,7 @@ _cbctl() {
             return 0
             ;;
         cbctl__subcmd__man)
-            opts="-f -n -o -q -h --files --namespace --context --prometheus --prometheus-token --output --quiet --no-color --help"
+            opts="-f -n -o -q -h --files --namespace --context --prometheus --output --quiet --no-color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -228,10 +216,6 @@ _cbctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --prometheus-token)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table json" -- "${cur}"))
                     return 0
@@ -248,7 +232,7 @@ _cbctl() {
             return 0
             ;;
         cbctl__subcmd__promote)
-            opts="-f -n -o -q -h --adopt --timeout --dry-run --reason --files --namespace --context --prometheus --prometheus-token --output --quiet --no-color --help"
+            opts="-f -n -o -q -h --adopt --timeout --dry-run --reason --files --namespace --context --prometheus --output --quiet --no-color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -286,10 +270,6 @@ _cbctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --prometheus-token)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table json" -- "${cur}"))
                     return 0
@@ -306,7 +286,7 @@ _cbctl() {
             return 0
             ;;
         cbctl__subcmd__rollback)
-            opts="-f -n -o -q -h --emergency --no-wait --timeout --deployment --container --flag --dry-run --reason --files --namespace --context --prometheus --prometheus-token --output --quiet --no-color --help"
+            opts="-f -n -o -q -h --emergency --no-wait --timeout --deployment --container --flag --dry-run --reason --files --namespace --context --prometheus --output --quiet --no-color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -356,10 +336,6 @@ _cbctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --prometheus-token)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table json" -- "${cur}"))
                     return 0
@@ -376,7 +352,7 @@ _cbctl() {
             return 0
             ;;
         cbctl__subcmd__sign__subcmd__off)
-            opts="-f -n -o -q -h --dry-run --reason --files --namespace --context --prometheus --prometheus-token --output --quiet --no-color --help"
+            opts="-f -n -o -q -h --dry-run --reason --files --namespace --context --prometheus --output --quiet --no-color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -410,10 +386,6 @@ _cbctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --prometheus-token)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table json" -- "${cur}"))
                     return 0
@@ -430,7 +402,7 @@ _cbctl() {
             return 0
             ;;
         cbctl__subcmd__status)
-            opts="-f -n -o -q -h --files --namespace --context --prometheus --prometheus-token --output --quiet --no-color --help"
+            opts="-f -n -o -q -h --files --namespace --context --prometheus --output --quiet --no-color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -457,10 +429,6 @@ _cbctl() {
                     return 0
                     ;;
                 --prometheus)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --prometheus-token)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_cbctl_global_optspecs
-    string join \n f/files= n/namespace= context= prometheus= prometheus-token= o/output= q/quiet no-color h/help V/version
+    string join \n f/files= n/namespace= context= prometheus= o/output= q/quiet no-color h/help V/version
 end
 
 function __fish_cbctl_needs_command
@@ -28,7 +28,6 @@ complete -c cbctl -n "__fish_cbctl_needs_command" -s f -l files -d 'Folder with 
 complete -c cbctl -n "__fish_cbctl_needs_command" -s n -l namespace -d 'Namespace of the Deployment, instead of rollout.yaml\'s and the kubeconfig\'s' -r
 complete -c cbctl -n "__fish_cbctl_needs_command" -l context -d 'Context of the kubeconfig' -r
 complete -c cbctl -n "__fish_cbctl_needs_command" -l prometheus -d 'Address of Prometheus, instead of rollout.yaml\'s' -r
-complete -c cbctl -n "__fish_cbctl_needs_command" -l prometheus-token -d 'Bearer token for Prometheus, instead of rollout.yaml\'s `token_file`' -r
 complete -c cbctl -n "__fish_cbctl_needs_command" -s o -l output -d 'Form of the answer' -r -f -a "table\t''
 json\t''"
 complete -c cbctl -n "__fish_cbctl_needs_command" -s q -l quiet -d 'Print the answer and errors, and nothing else'
@@ -36,7 +35,7 @@ complete -c cbctl -n "__fish_cbctl_needs_command" -l no-color -d 'Do without col
 complete -c cbctl -n "__fish_cbctl_needs_command" -s h -l help -d 'Print help'
 complete -c cbctl -n "__fish_cbctl_needs_command" -s V -l version -d 'Print version'
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "status" -d 'Show where the rollout stands and what every gate and trigger says'
-complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "check" -d 'Decide what `promote` would decide now, and touch nothing; the exit code is the verdict'
+complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "check" -d 'Decide what `promote` would, and touch nothing; the exit code is the verdict'
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "promote" -d 'Take the rollout one step further towards a phase, if the gates allow it'
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "rollback" -d 'Switch breakers off, or go back to where the rollout was before the last step'
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "sign-off" -d 'Give your word for what Prometheus cannot tell'
@@ -46,7 +45,6 @@ complete -c cbctl -n "__fish_cbctl_using_subcommand status" -s f -l files -d 'Fo
 complete -c cbctl -n "__fish_cbctl_using_subcommand status" -s n -l namespace -d 'Namespace of the Deployment, instead of rollout.yaml\'s and the kubeconfig\'s' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand status" -l context -d 'Context of the kubeconfig' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand status" -l prometheus -d 'Address of Prometheus, instead of rollout.yaml\'s' -r
-complete -c cbctl -n "__fish_cbctl_using_subcommand status" -l prometheus-token -d 'Bearer token for Prometheus, instead of rollout.yaml\'s `token_file`' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand status" -s o -l output -d 'Form of the answer' -r -f -a "table\t''
 json\t''"
 complete -c cbctl -n "__fish_cbctl_using_subcommand status" -s q -l quiet -d 'Print the answer and errors, and nothing else'
@@ -57,7 +55,6 @@ complete -c cbctl -n "__fish_cbctl_using_subcommand check" -s f -l files -d 'Fol
 complete -c cbctl -n "__fish_cbctl_using_subcommand check" -s n -l namespace -d 'Namespace of the Deployment, instead of rollout.yaml\'s and the kubeconfig\'s' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand check" -l context -d 'Context of the kubeconfig' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand check" -l prometheus -d 'Address of Prometheus, instead of rollout.yaml\'s' -r
-complete -c cbctl -n "__fish_cbctl_using_subcommand check" -l prometheus-token -d 'Bearer token for Prometheus, instead of rollout.yaml\'s `token_file`' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand check" -s o -l output -d 'Form of the answer' -r -f -a "table\t''
 json\t''"
 complete -c cbctl -n "__fish_cbctl_using_subcommand check" -s q -l quiet -d 'Print the answer and errors, and nothing else'
@@ -69,7 +66,6 @@ complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -s f -l files -d 'F
 complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -s n -l namespace -d 'Namespace of the Deployment, instead of rollout.yaml\'s and the kubeconfig\'s' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -l context -d 'Context of the kubeconfig' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -l prometheus -d 'Address of Prometheus, instead of rollout.yaml\'s' -r
-complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -l prometheus-token -d 'Bearer token for Prometheus, instead of rollout.yaml\'s `token_file`' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -s o -l output -d 'Form of the answer' -r -f -a "table\t''
 json\t''"
 complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -l adopt -d 'Accept flags that somebody else changed, or that are those of no phase'
@@ -78,15 +74,14 @@ complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -s q -l quiet -d 'P
 complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -l no-color -d 'Do without colour, as with `NO_COLOR` set'
 complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -s h -l help -d 'Print help'
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l timeout -d 'How long to try and to wait' -r
-complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l deployment -d 'Deployment to switch off when rollout.yaml cannot be used' -r
-complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l container -d 'Container to switch off when rollout.yaml cannot be used' -r
-complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l flag -d 'Flag to set to "false" when neither rollout.yaml nor the Deployment\'s record tells' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l deployment -d 'Deployment to switch off, instead of rollout.yaml\'s' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l container -d 'Container to switch off, instead of rollout.yaml\'s' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l flag -d 'Flag to set to "false", instead of the declared or recorded ones' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l reason -d 'Why, for the record' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -s f -l files -d 'Folder with rollout.yaml and the phase files' -r -F
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -s n -l namespace -d 'Namespace of the Deployment, instead of rollout.yaml\'s and the kubeconfig\'s' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l context -d 'Context of the kubeconfig' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l prometheus -d 'Address of Prometheus, instead of rollout.yaml\'s' -r
-complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l prometheus-token -d 'Bearer token for Prometheus, instead of rollout.yaml\'s `token_file`' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -s o -l output -d 'Form of the answer' -r -f -a "table\t''
 json\t''"
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l emergency -d 'Switch every breaker off now, whatever else is going on'
@@ -100,7 +95,6 @@ complete -c cbctl -n "__fish_cbctl_using_subcommand sign-off" -s f -l files -d '
 complete -c cbctl -n "__fish_cbctl_using_subcommand sign-off" -s n -l namespace -d 'Namespace of the Deployment, instead of rollout.yaml\'s and the kubeconfig\'s' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand sign-off" -l context -d 'Context of the kubeconfig' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand sign-off" -l prometheus -d 'Address of Prometheus, instead of rollout.yaml\'s' -r
-complete -c cbctl -n "__fish_cbctl_using_subcommand sign-off" -l prometheus-token -d 'Bearer token for Prometheus, instead of rollout.yaml\'s `token_file`' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand sign-off" -s o -l output -d 'Form of the answer' -r -f -a "table\t''
 json\t''"
 complete -c cbctl -n "__fish_cbctl_using_subcommand sign-off" -l dry-run -d 'Have the API server check the change without storing it'
@@ -111,7 +105,6 @@ complete -c cbctl -n "__fish_cbctl_using_subcommand completions" -s f -l files -
 complete -c cbctl -n "__fish_cbctl_using_subcommand completions" -s n -l namespace -d 'Namespace of the Deployment, instead of rollout.yaml\'s and the kubeconfig\'s' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand completions" -l context -d 'Context of the kubeconfig' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand completions" -l prometheus -d 'Address of Prometheus, instead of rollout.yaml\'s' -r
-complete -c cbctl -n "__fish_cbctl_using_subcommand completions" -l prometheus-token -d 'Bearer token for Prometheus, instead of rollout.yaml\'s `token_file`' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand completions" -s o -l output -d 'Form of the answer' -r -f -a "table\t''
 json\t''"
 complete -c cbctl -n "__fish_cbctl_using_subcommand completions" -s q -l quiet -d 'Print the answer and errors, and nothing else'
@@ -121,7 +114,6 @@ complete -c cbctl -n "__fish_cbctl_using_subcommand man" -s f -l files -d 'Folde
 complete -c cbctl -n "__fish_cbctl_using_subcommand man" -s n -l namespace -d 'Namespace of the Deployment, instead of rollout.yaml\'s and the kubeconfig\'s' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand man" -l context -d 'Context of the kubeconfig' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand man" -l prometheus -d 'Address of Prometheus, instead of rollout.yaml\'s' -r
-complete -c cbctl -n "__fish_cbctl_using_subcommand man" -l prometheus-token -d 'Bearer token for Prometheus, instead of rollout.yaml\'s `token_file`' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand man" -s o -l output -d 'Form of the answer' -r -f -a "table\t''
 json\t''"
 complete -c cbctl -n "__fish_cbctl_using_subcommand man" -s q -l quiet -d 'Print the answer and errors, and nothing else'

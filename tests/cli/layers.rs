@@ -12,7 +12,11 @@ const LONGEST_FILE: usize = 450;
 
 /// (room, rooms that it may use, single items of other rooms that it may use)
 const FLOORS: &[(&str, &[&str], &[&str])] = &[
-    ("main", &["commands", "cli", "error"], &[]),
+    (
+        "main",
+        &["commands", "observe", "cluster", "prometheus", "phase_file", "output", "cli", "error", "rollout", "judge"],
+        &[],
+    ),
     (
         "commands",
         &["observe", "cluster", "prometheus", "phase_file", "output", "cli", "error", "rollout", "judge"],

@@ -12,12 +12,19 @@ mod emergency;
 mod files;
 mod harness;
 mod layers;
+mod obstacles;
 mod permissions;
 mod prometheus_faults;
 mod promote;
 mod rollback;
 mod story;
 mod texts;
+
+/// Named so that it is the first to start: it takes longest, and the others run beside it.
+#[tokio::test]
+async fn a_rollout_from_shadow_to_full_and_off_again() {
+    story::from_shadow_to_full_and_off_again().await;
+}
 
 /// A file that nobody declares would be a test that never runs.
 #[test]

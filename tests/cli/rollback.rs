@@ -73,7 +73,9 @@ async fn a_second_time_there_is_nothing_to_do() {
     let version = world.resource_version().await;
     let run = world.cbctl(&["rollback"]).await;
     insta::assert_snapshot!(run, @r"
-    nothing to do: no step is on record that could be taken back
+    nothing to do: no step is on record that could be taken back; 2 of 2 pods run the new values
+    ------- stderr -------
+    (progress of the pods)
     [exit status: 0]
     ------- requests -------
     GET deployments/storefront

@@ -33,9 +33,8 @@ impl World {
     }
 }
 
-#[tokio::test]
 #[expect(clippy::too_many_lines, reason = "most of them are what the program says")]
-async fn from_shadow_to_full_and_off_again() {
+pub async fn from_shadow_to_full_and_off_again() {
     let world = World::empty().await;
     let mut manifest = service();
     manifest["metadata"]["name"] = json!("updog");

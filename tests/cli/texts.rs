@@ -39,7 +39,8 @@ async fn generated_texts_are_those_of_the_program() {
 async fn verbs(world: &World) -> Vec<String> {
     let help = world.cbctl(&["--help"]).await.stdout;
     let (_, commands) = help.split_once("Commands:\n").unwrap();
-    let lines = commands.lines().take_while(|line| !line.is_empty());
+    // What is indented deeper goes on with the line before.
+    let lines = commands.lines().take_while(|line| !line.is_empty()).filter(|line| !line.starts_with("   "));
     lines.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
 }
 
@@ -154,7 +155,7 @@ async fn json_carries_evidence_as_figures() {
     let world = World::judged().await;
     let document = world.cbctl(&["check", "cache", "-o", "json"]).await.json();
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
-    insta::assert_snapshot!(keys(&document), @"at conditions exit kind namespace obstacles outcome phase queries rollout schema");
+    insta::assert_snapshot!(keys(&document), @"at conditions exit kind namespace obstacles outcome phase queries rollout schema summary");
     for condition in document["conditions"].as_array().unwrap() {
         let evidence = &condition["evidence"];
         assert!(evidence["from"].is_string() && evidence["newest"].is_string(), "{condition:#}");
