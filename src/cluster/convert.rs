@@ -180,5 +180,7 @@ fn why_not_ready(status: &PodStatus) -> Option<String> {
         .iter()
         .flatten()
         .find_map(|container| container.state.as_ref()?.waiting.as_ref()?.reason.clone());
-    unscheduled.or(waiting)
+    // Between two crashes such a pod runs for a moment, and the kubelet then says nothing.
+    let crashed = status.container_statuses.iter().flatten().any(|container| container.restart_count > 0);
+    unscheduled.or_else(|| crashed.then(|| "crash loop".to_owned())).or(waiting)
 }

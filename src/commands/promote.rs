@@ -30,16 +30,19 @@ pub(super) async fn run(context: &Context, arguments: &Promote) -> Result<ExitSt
     let (look, identity) = tokio::join!(context.look(&rollout, &cluster, aim), cluster.identity());
     let Look { workload, decision, queries, now } = look?;
     let report = CheckReport::of(&rollout, &workload.namespace, &decision, queries, now);
-    let operation = operation(identity?, now);
-    let plan = match decision.outcome() {
-        decision::Outcome::Proceed => plan::promotion(&rollout, &workload, &decision.route, &operation),
+    let planned = match decision.outcome() {
+        decision::Outcome::Proceed => {
+            let operation = operation(identity?, now);
+            let plan = plan::promotion(&rollout, &workload, &decision.route, &operation);
+            plan.map(|plan| (operation, plan))
+        }
         decision::Outcome::RollBack
         | decision::Outcome::Held
         | decision::Outcome::Error
         | decision::Outcome::Inconclusive
         | decision::Outcome::NothingToDo => None,
     };
-    let Some(plan) = plan else {
+    let Some((operation, plan)) = planned else {
         context.printer.answer(&report);
         return Ok(decision.outcome().into());
     };

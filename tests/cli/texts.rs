@@ -286,5 +286,5 @@ async fn a_pod_that_fails_is_shown_with_its_reason() {
         )
         .await;
     let run = world.cbctl(&["rollback", "--emergency", "--timeout", "4s"]).await;
-    run.expect(1, &["CrashLoopBackOff"]);
+    run.expect(1, &["crash loop"]);
 }
