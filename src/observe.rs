@@ -103,10 +103,10 @@ fn scope(
     now: Timestamp,
     clock_skew: Option<SignedDuration>,
 ) -> Scope {
-    let entered = standing.place.as_ref().map(|place| place.since);
     // A restart of the pods that this rollout did not make spoils a window all the same.
-    let since =
-        [entered, workload.replicas.rolled_out].into_iter().flatten().filter(|since| *since <= moment.now).max();
+    let entered = standing.place.as_ref().map(|place| place.since);
+    let switched_off = workload.emergency.as_ref().map(|mark| mark.at);
+    let since = begin_of_evidence([entered, switched_off, workload.replicas.rolled_out], now, moment.past);
     if moment.past {
         return Scope { pods: None, since, now, clock_skew, rolling: false };
     }
@@ -116,6 +116,12 @@ fn scope(
         .collect();
     let rolling = workload.templates().len() > 1 || workload.replicas.health() != Health::Healthy;
     Scope { pods: Some(pods), since, now, clock_skew, rolling }
+}
+
+/// The last of the moments before which nothing counts. Seen from a past time, what came later bounds nothing; but a
+/// rollout that ends just now seems to end in the future, because its end is known in whole seconds only.
+fn begin_of_evidence(bounds: [Option<Timestamp>; 3], now: Timestamp, past: bool) -> Option<Timestamp> {
+    bounds.into_iter().flatten().filter(|bound| !past || *bound <= now).max()
 }
 
 impl Metric {
@@ -196,4 +202,18 @@ fn by_pod(parts: Vec<Vec<RawSeries>>, metric: &Metric, header: &Header, pods: &P
 fn skew(offsets: &[Option<SignedDuration>]) -> Option<SignedDuration> {
     let known: Vec<SignedDuration> = offsets.iter().copied().collect::<Option<_>>()?;
     Some(*known.iter().max()? - *known.iter().min()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_counts_from_before_a_rollout_that_ended_in_this_very_second() {
+        let at = |second| Some(Timestamp::from_second(second).unwrap());
+        let now = at(1_000).unwrap();
+        assert_eq!(begin_of_evidence([at(10), None, at(1_001)], now, false), at(1_001));
+        assert_eq!(begin_of_evidence([at(10), at(990), at(900)], now, false), at(990));
+        assert_eq!(begin_of_evidence([at(10), None, at(1_500)], now, true), at(10), "a later restart spoils nothing");
+    }
 }
