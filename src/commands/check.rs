@@ -14,6 +14,6 @@ pub(super) async fn run(context: &Context, arguments: &Check) -> Result<ExitStat
     let cluster = context.cluster(rollout.header.namespace.as_deref()).await?;
     let aim = Aim { phase, adopt: false, at: arguments.at };
     let Look { workload, decision, queries, now } = context.look(&rollout, &cluster, aim).await?;
-    context.printer.answer(&CheckReport::of(&rollout, &workload.namespace, &decision, queries, now));
+    context.printer.answer(&CheckReport::of(&rollout, &workload, &decision, queries, now));
     Ok(decision.outcome().into())
 }

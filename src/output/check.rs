@@ -10,7 +10,9 @@ use crate::error::ExitStatus;
 use crate::rollout::decision::{Decision, Outcome};
 use crate::rollout::declaration::Rollout;
 use crate::rollout::name::PhaseName;
+use crate::rollout::plan;
 use crate::rollout::route::{Destination, Obstacle};
+use crate::rollout::workload::Workload;
 
 #[derive(Debug, Clone, Serialize)]
 pub struct CheckReport {
@@ -34,7 +36,7 @@ pub struct CheckReport {
 impl CheckReport {
     pub fn of(
         rollout: &Rollout,
-        namespace: &str,
+        workload: &Workload,
         decision: &Decision,
         queries: serde_json::Value,
         at: Timestamp,
@@ -44,14 +46,14 @@ impl CheckReport {
         let summary = summary(rollout, decision, outcome);
         let next = match outcome {
             Outcome::Proceed => Some(format!("cbctl promote {phase}")),
-            Outcome::RollBack => Some("cbctl rollback".to_owned()),
+            Outcome::RollBack => Some(way_back(workload).to_owned()),
             Outcome::Held | Outcome::Error | Outcome::Inconclusive | Outcome::NothingToDo => None,
         };
         Self {
             schema: SCHEMA,
             kind: "check",
             rollout: rollout.header.name.clone(),
-            namespace: namespace.to_owned(),
+            namespace: workload.namespace.clone(),
             phase,
             at,
             outcome: outcome.word(),
@@ -106,6 +108,11 @@ pub fn held_and_judged(obstacles: &[Obstacle], conditions: &[ConditionReport]) -
         lines.extend(table::lines(&HEADERS, &FIGURES, conditions.iter().map(ConditionReport::row)));
     }
     lines
+}
+
+/// The rollback to type: the step before where one is on record, or everything.
+pub fn way_back(workload: &Workload) -> &'static str {
+    if plan::can_step_back(workload) { "cbctl rollback" } else { "cbctl rollback --emergency" }
 }
 
 /// Where the promotion leads, in words.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::check::{conditions, destination, held_and_judged};
+use super::check::{conditions, destination, held_and_judged, way_back};
 use super::condition::ConditionReport;
 use super::obstacle::{drifts, traffic, unusable};
 use super::words::{duration, plural, since};
@@ -90,7 +90,7 @@ impl StatusReport {
             obstacles: decision.route.obstacles.clone(),
             conditions: conditions(decision),
             present: present(rollout, standing, at),
-            next: next(rollout, decision, outcome),
+            next: next(rollout, workload, decision, outcome),
         }
     }
 }
@@ -214,10 +214,10 @@ fn present(rollout: &Rollout, standing: &Standing, now: Timestamp) -> String {
     )
 }
 
-fn next(rollout: &Rollout, decision: &Decision, outcome: Outcome) -> String {
+fn next(rollout: &Rollout, workload: &Workload, decision: &Decision, outcome: Outcome) -> String {
     let phase = &rollout.phases[decision.route.phase()].name;
     match outcome {
-        Outcome::RollBack => "next: cbctl rollback (a trigger fires)".to_owned(),
+        Outcome::RollBack => format!("next: {} (a trigger fires)", way_back(workload)),
         Outcome::Proceed => format!("next: cbctl promote {phase}"),
         Outcome::NothingToDo => "next: nothing, the last phase is complete".to_owned(),
         Outcome::Held | Outcome::Error | Outcome::Inconclusive => {

@@ -147,6 +147,12 @@ pub fn promotion(rollout: &Rollout, workload: &Workload, route: &Route, operatio
     })
 }
 
+/// Whether a step is on record that can be taken back.
+pub fn can_step_back(workload: &Workload) -> bool {
+    let has_earlier = |position: &Position| position.previous.is_some() || !position.prior.is_empty();
+    workload.emergency.is_none() && recorded(workload).is_some_and(has_earlier)
+}
+
 /// The patch that restores what the last change replaced; it needs no phase files.
 pub fn step_back(workload: &Workload, operation: &Operation) -> Result<Plan, NothingToRollBack> {
     let position = match &workload.position {
@@ -160,7 +166,7 @@ pub fn step_back(workload: &Workload, operation: &Operation) -> Result<Plan, Not
             false => NothingToRollBack::EmergencyOverridden,
         });
     }
-    if position.previous.is_none() && position.prior.is_empty() {
+    if !can_step_back(workload) {
         return Err(NothingToRollBack::NoEarlierStep);
     }
     let place = position.previous.clone();
