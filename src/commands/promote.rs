@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::interrupt::interrupted;
-use super::settle;
+use super::settle::{self, Settling};
 use super::{Aim, Context, Look, known_phase, now, operation, target};
 use crate::cli::Promote;
 use crate::cluster::{Applied, Cluster, Ended, Entry, Found, Target, Wait};
@@ -76,7 +76,6 @@ struct Promotion<'a> {
 
 impl Promotion<'_> {
     async fn carry_out(&self, arguments: &Promote, workload: &Workload, plan: &Plan) -> Result<ExitStatus, Error> {
-        let printer = &self.context.printer;
         let mut interrupted = interrupted();
         let deadline = Instant::now() + arguments.timeout;
         if arguments.write.dry_run {
@@ -105,15 +104,7 @@ impl Promotion<'_> {
             deadline,
             still_ours: &|seen| self.is_ours(seen) && seen.emergency.is_none(),
         };
-        let mut told = String::new();
-        let ended = self.cluster.await_rollout(&wait, &mut interrupted, |seen| {
-            let progress = change::progress(&seen.spread(&wanted));
-            if progress != told {
-                printer.tell(&progress);
-                told = progress;
-            }
-        });
-        match ended.await {
+        match settle::watch(self.context, self.cluster, &wait, &mut interrupted).await {
             Ended::Done(after) => {
                 self.remember(arguments, workload, plan, "done").await;
                 let took = change::took(self.operation.at, now());
@@ -196,35 +187,22 @@ impl Promotion<'_> {
             Err(error) => return Err(self.not_taken_back(arguments, before, plan, why, Some(error)).await),
         };
         let wanted = back.wanted();
-        let wait = Wait {
+        let settling = Settling {
+            context: self.context,
+            cluster: self.cluster,
             target: &self.target,
-            generation: applied.generation,
+            applied: &applied,
             wanted: &wanted,
-            until_gone: true,
-            give_up_on_failure: false,
+            began: self.operation.at,
             deadline,
             still_ours: &|seen| back.is_recorded_in(seen),
         };
-        let ended = self.cluster.await_rollout(&wait, &mut never, |_| ()).await;
-        self.remember(arguments, before, plan, "rolled_back").await;
-        match ended {
-            Ended::Done(after) => {
-                let headline = format!(
-                    "rollback: {} did not become healthy ({why}); every pod runs the old values again",
-                    self.to
-                );
-                Ok(self.answer(Outcome::RolledBack, headline, &back, Some(&after)))
-            }
-            Ended::Failed(..) | Ended::Deadline(..) | Ended::Interrupted(_) | Ended::Lost(..) | Ended::Overtaken(_) => {
-                Err(Error::Unverified {
-                    what: format!(
-                        "{} did not become healthy ({why}); the old values are back in the deployment, but not in every pod yet",
-                        self.to
-                    ),
-                    source: None,
-                })
-            }
-        }
+        let settled = settling.verify(&mut never, "the old values are back").await;
+        self.remember(arguments, before, plan, if settled.is_ok() { "rolled_back" } else { "unverified" }).await;
+        let (after, _) = settled?;
+        let headline =
+            format!("rollback: {} did not become healthy ({why}); every pod runs the old values again", self.to);
+        Ok(self.answer(Outcome::RolledBack, headline, &back, Some(&after)))
     }
 
     async fn not_taken_back(

@@ -46,6 +46,24 @@ pub(super) async fn send<N>(
     retry(deadline, interrupted, told, attempt).await
 }
 
+/// Waits for a change, and tells how far it has come whenever that changes.
+pub(super) async fn watch(
+    context: &Context,
+    cluster: &Cluster,
+    wait: &Wait<'_>,
+    interrupted: &mut (impl Future<Output = ()> + Unpin),
+) -> Ended {
+    let mut told = String::new();
+    let seen = |seen: &Workload| {
+        let progress = change::progress(&seen.spread(wait.wanted));
+        if progress != told {
+            context.printer.tell(&progress);
+            told = progress;
+        }
+    };
+    cluster.await_rollout(wait, interrupted, seen).await
+}
+
 /// A rollback that the API server has taken.
 pub(super) struct Settling<'a> {
     pub context: &'a Context,
@@ -77,15 +95,7 @@ impl Settling<'_> {
             deadline: self.deadline,
             still_ours: self.still_ours,
         };
-        let mut told = String::new();
-        let ended = self.cluster.await_rollout(&wait, interrupted, |seen| {
-            let progress = change::progress(&seen.spread(self.wanted));
-            if progress != told {
-                self.context.printer.tell(&progress);
-                told = progress;
-            }
-        });
-        let (what, last, source) = match ended.await {
+        let (what, last, source) = match watch(self.context, self.cluster, &wait, interrupted).await {
             Ended::Done(after) => {
                 let pods = change::progress(&after.spread(self.wanted));
                 return Ok((after, format!("done in {}: {done}; {pods}", change::took(self.began, now()))));
