@@ -163,6 +163,7 @@ async fn takes_itself_back_when_the_pods_never_become_healthy() {
     cache, step 1 of 1: 2 flags of deployment/storefront change
     (progress of the pods)
     rollback: cache, step 1 of 1 did not become healthy: ReplicaSet "storefront-HASH" has timed out progressing.
+    (progress of the pods)
     [exit status: 5]
     ------- requests -------
     GET deployments/storefront
