@@ -15,6 +15,7 @@ mod status;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -138,7 +139,7 @@ impl Context {
     /// Observes, judges and decides, without touching anything.
     async fn look(&self, rollout: &Rollout, cluster: &Cluster, aim: Aim) -> Result<Look, Error> {
         let prometheus = self.prometheus(&rollout.header)?;
-        let Found { workload, clock_offset } = cluster.read(&target(&rollout.header)).await?;
+        let Found { workload, clock_offset } = read_settled(cluster, &target(&rollout.header)).await?;
         let now = aim.at.unwrap_or_else(|| shared_now(clock_offset));
         let route = Route::find(rollout, &workload, aim.phase, aim.adopt, now);
         let conditions: Vec<_> = decision::conditions(rollout, &route).collect();
@@ -150,6 +151,22 @@ impl Context {
         });
         Ok(Look { workload, decision, queries: seen.queries, now })
     }
+}
+
+/// Reads the Deployment, again for a moment if its controller has not looked at the latest write yet: a record or a
+/// sign-off counts as a new generation as well, and is no rollout.
+async fn read_settled(cluster: &Cluster, target: &Target) -> Result<Found, Error> {
+    const LOOKS: usize = 10;
+    const PAUSE: Duration = Duration::from_millis(100);
+    let mut found = cluster.read(target).await?;
+    for _ in 1..LOOKS {
+        if found.workload.replicas.is_observed() {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+        found = cluster.read(target).await?;
+    }
+    Ok(found)
 }
 
 /// The phase that the user named, as an index; asked before anything is connected to.

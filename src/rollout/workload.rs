@@ -86,9 +86,14 @@ pub enum Health {
 }
 
 impl Replicas {
+    /// Whether the counts are of the present generation. Every write to the spec or to an annotation begins a new one.
+    pub fn is_observed(&self) -> bool {
+        self.observed_generation >= self.generation
+    }
+
     /// Judged from generation and counts, never from the `Available` condition, which may describe the rollout before.
     pub fn health(&self) -> Health {
-        if self.observed_generation < self.generation {
+        if !self.is_observed() {
             return Health::Progressing;
         }
         if self.updated == self.desired && self.total == self.desired && self.available == self.desired {
@@ -217,6 +222,7 @@ mod tests {
         assert_eq!(replicas(2, 3, 3).health(), Health::Progressing);
         let unseen = Replicas { observed_generation: 1, ..replicas(3, 3, 3) };
         assert_eq!(unseen.health(), Health::Progressing, "the status describes the generation before");
+        assert!(!unseen.is_observed() && replicas(3, 3, 3).is_observed());
     }
 
     #[test]
