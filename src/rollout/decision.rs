@@ -42,13 +42,19 @@ pub enum Outcome {
 
 /// The conditions that a route needs judged: gates first, then triggers.
 pub fn conditions<'a>(rollout: &'a Rollout, route: &Route) -> impl Iterator<Item = &'a Condition> {
-    let gates = route.gates_of.map(|phase| rollout.phases[phase].gates.as_slice()).unwrap_or_default();
-    let triggers = route.triggers_of().map(|phase| rollout.phases[phase].triggers.as_slice()).unwrap_or_default();
-    let measured = gates.iter().filter_map(|gate| match gate {
+    let measured = gates(rollout, route).iter().filter_map(|gate| match gate {
         Gate::Measured(condition) => Some(condition),
         Gate::SignOff(_) => None,
     });
-    measured.chain(triggers)
+    measured.chain(triggers(rollout, route))
+}
+
+fn gates<'a>(rollout: &'a Rollout, route: &Route) -> &'a [Gate] {
+    route.gates_of.map(|phase| rollout.phases[phase].gates.as_slice()).unwrap_or_default()
+}
+
+fn triggers<'a>(rollout: &'a Rollout, route: &Route) -> &'a [Condition] {
+    route.triggers_of().map(|phase| rollout.phases[phase].triggers.as_slice()).unwrap_or_default()
 }
 
 /// Puts a route and its judgements together.
@@ -59,16 +65,14 @@ pub fn decide(
     judge: impl Fn(&Condition) -> Judgement,
 ) -> Decision {
     let measured = |condition: &Condition| Judged::Measured(condition.clone(), judge(condition));
-    let gates = route.gates_of.map(|phase| rollout.phases[phase].gates.as_slice()).unwrap_or_default();
-    let triggers = route.triggers_of().map(|phase| rollout.phases[phase].triggers.as_slice()).unwrap_or_default();
-    let gates = gates
+    let gates = gates(rollout, &route)
         .iter()
         .map(|gate| match gate {
             Gate::Measured(condition) => measured(condition),
             Gate::SignOff(name) => Judged::SignOff(name.clone(), workload.sign_offs.get(name).cloned()),
         })
         .collect();
-    Decision { triggers: triggers.iter().map(measured).collect(), gates, route }
+    Decision { triggers: triggers(rollout, &route).iter().map(measured).collect(), gates, route }
 }
 
 impl Judged {

@@ -60,8 +60,7 @@ pub struct Operation {
 }
 
 /// Why there is nothing to roll back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NothingToRollBack {
     /// The record knows no earlier place.
     NoEarlierStep,

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::declaration::{Exposure, Requirement, Rollout};
 use super::name::{FlagName, PhaseName, SignOffName};
-use super::standing::{Drift, Standing, StandingPlace, Unusable, elapsed};
+use super::standing::{Drift, Standing, StandingPlace, Unusable, drift, elapsed};
 use super::workload::{FlagSource, FlagValue, Health, Workload};
 use crate::judge::verdict::seconds;
 
@@ -171,12 +171,7 @@ impl Route {
                 obstacles.push(Obstacle::Skips { next: rollout.phases[next].name.clone() });
             } else if !adopt {
                 let flags = rollout.flags_through(0);
-                let differing = workload.differing(&flags).map(|(flag, expected, found)| Drift {
-                    flag: flag.clone(),
-                    expected: expected.to_owned(),
-                    found: found.clone(),
-                });
-                obstacles.push(Obstacle::FlagsOfNoPhase { differing: differing.collect() });
+                obstacles.push(Obstacle::FlagsOfNoPhase { differing: drift(workload, &flags) });
             }
             Destination::Step { phase: wanted, step: 0 }
         };

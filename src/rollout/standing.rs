@@ -138,7 +138,8 @@ fn unexpectedly_on<'a>(
     })
 }
 
-fn drift(workload: &Workload, expected: &Flags) -> Vec<Drift> {
+/// The live flags that are not what is expected.
+pub fn drift(workload: &Workload, expected: &Flags) -> Vec<Drift> {
     workload
         .differing(expected)
         .map(|(flag, expected, found)| Drift {
