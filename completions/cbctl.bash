@@ -90,13 +90,17 @@ _cbctl() {
             return 0
             ;;
         cbctl__subcmd__check)
-            opts="-f -n -o -q -h --at --files --namespace --context --prometheus --output --quiet --no-color --help"
+            opts="-f -n -o -q -h --at --wait --files --namespace --context --prometheus --output --quiet --no-color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --at)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -51,6 +51,7 @@ complete -c cbctl -n "__fish_cbctl_using_subcommand status" -s q -l quiet -d 'Pr
 complete -c cbctl -n "__fish_cbctl_using_subcommand status" -l no-color -d 'Do without colour, as with `NO_COLOR` set'
 complete -c cbctl -n "__fish_cbctl_using_subcommand status" -s h -l help -d 'Print help'
 complete -c cbctl -n "__fish_cbctl_using_subcommand check" -l at -d 'Judge a past moment, such as 2026-03-01T12:00:00Z' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand check" -l wait -d 'Look again until the answer is conclusive, for this long at most; for a day if no time is given' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand check" -s f -l files -d 'Folder with rollout.yaml and the phase files' -r -F
 complete -c cbctl -n "__fish_cbctl_using_subcommand check" -s n -l namespace -d 'Namespace of the Deployment, instead of rollout.yaml\'s and the kubeconfig\'s' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand check" -l context -d 'Context of the kubeconfig' -r

@@ -10,8 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::rollout::name::{BreakerName, FlagName, PhaseName, SignOffName};
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Nobody waits longer than this for one command.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST_DAYS: u32 = 7;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -73,7 +74,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  cbctl status")]
     Status,
     /// Decide what `promote` would, and touch nothing; the exit code is the verdict
-    #[command(after_help = "Examples:\n  cbctl check cache\n  cbctl check cache --at 2026-03-01T12:00:00Z -o json")]
+    #[command(
+        after_help = "Examples:\n  cbctl check cache\n  cbctl check cache --wait=30m\n  cbctl check cache --at 2026-03-01T12:00:00Z -o json"
+    )]
     Check(Check),
     /// Take the rollout one step further towards a phase, if the gates allow it
     #[command(after_help = "Examples:\n  cbctl promote cache\n  cbctl promote cache --dry-run")]
@@ -103,6 +106,17 @@ pub struct Check {
     /// Judge a past moment, such as 2026-03-01T12:00:00Z
     #[arg(long, value_name = "TIME")]
     pub at: Option<Timestamp>,
+    /// Look again until the answer is conclusive, for this long at most; for a day if no time is given
+    #[arg(
+        long,
+        value_name = "DURATION",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "24h",
+        value_parser = duration,
+        conflicts_with = "at"
+    )]
+    pub wait: Option<Duration>,
 }
 
 #[derive(Debug, Args)]
@@ -169,8 +183,15 @@ pub struct Completions {
     pub shell: clap_complete::Shell,
 }
 
+/// Days as the files write them, and what `jiff` reads.
 fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: SignedDuration = text.parse().map_err(|_| format!("`{text}` is no duration such as 90s, 30m or 2h"))?;
-    let parsed = Duration::try_from(parsed).map_err(|_| format!("`{text}` is negative"))?;
-    if parsed > LONGEST { Err(format!("`{text}` is longer than a day")) } else { Ok(parsed) }
+    let days = text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok());
+    let parsed = if let Some(days) = days {
+        DAY.saturating_mul(days)
+    } else {
+        let parsed: SignedDuration =
+            text.parse().map_err(|_| format!("`{text}` is no duration such as 90s, 30m, 2h or 1d"))?;
+        Duration::try_from(parsed).map_err(|_| format!("`{text}` is negative"))?
+    };
+    if parsed > DAY * LONGEST_DAYS { Err(format!("`{text}` is longer than {LONGEST_DAYS} days")) } else { Ok(parsed) }
 }

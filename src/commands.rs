@@ -25,6 +25,7 @@ use crate::error::{Error, ExitStatus};
 use crate::judge;
 use crate::observe::{self, Moment};
 use crate::output::Printer;
+use crate::output::scope::ScopeReport;
 use crate::phase_file;
 use crate::prometheus::{Access, Prometheus};
 use crate::rollout::decision::{self, Decision};
@@ -90,12 +91,13 @@ struct Context {
 struct Look {
     workload: Workload,
     decision: Decision,
+    scope: ScopeReport,
     queries: serde_json::Value,
     now: Timestamp,
 }
 
 /// How to look.
-#[derive(Default)]
+#[derive(Default, Clone, Copy)]
 struct Aim {
     /// Index of the phase that is asked about; the next step if None.
     phase: Option<usize>,
@@ -144,12 +146,12 @@ impl Context {
         let route = Route::find(rollout, &workload, aim.phase, aim.adopt, now);
         let conditions: Vec<_> = decision::conditions(rollout, &route).collect();
         let moment = Moment { now, past: aim.at.is_some(), cluster_clock_offset: clock_offset };
-        let header = &rollout.header;
-        let seen = observe::sample(prometheus.as_ref(), header, &workload, &route.standing, &conditions, &moment).await;
-        let decision = decision::decide(rollout, &workload, route, |condition| {
-            judge::judge(condition, &seen.scope, &seen.samples)
-        });
-        Ok(Look { workload, decision, queries: seen.queries, now })
+        let seen =
+            observe::sample(prometheus.as_ref(), rollout, &workload, &route.standing, &conditions, &moment).await;
+        let scope = ScopeReport::of(&seen.look, conditions.iter().copied());
+        let judged = |condition: &_| judge::judge(condition, &seen.look);
+        let decision = decision::decide(rollout, &workload, route, moment.past, judged);
+        Ok(Look { workload, decision, scope, queries: seen.queries, now })
     }
 }
 

@@ -6,7 +6,9 @@
 pub mod change;
 pub mod check;
 pub mod condition;
+mod finding;
 pub mod obstacle;
+pub mod scope;
 pub mod status;
 pub mod table;
 pub mod trouble;

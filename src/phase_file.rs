@@ -3,31 +3,47 @@
 //! It owns the file format and reads a folder. It does not know the cluster, Prometheus or how far a rollout is; what
 //! it returns can be acted upon without looking at the files again.
 
+mod asked;
 mod breakers;
 mod condition;
 mod condition_mapping;
+mod condition_query;
 mod error;
 mod fields;
 mod indicator;
 mod nearest;
 mod node;
+mod options;
 mod order;
 mod phase;
 mod promql;
+mod promql_lint;
+pub mod promql_parts;
 #[cfg(test)]
 mod property_tests;
 #[cfg(test)]
+mod reading_condition_tests;
+#[cfg(test)]
 mod reading_tests;
+#[cfg(test)]
+mod refusal_baseline_tests;
+#[cfg(test)]
+mod refusal_breaker_tests;
 #[cfg(test)]
 mod refusal_condition_tests;
 #[cfg(test)]
 mod refusal_mapping_tests;
 #[cfg(test)]
+mod refusal_option_tests;
+#[cfg(test)]
 mod refusal_phase_tests;
 #[cfg(test)]
 mod refusal_rollout_tests;
 #[cfg(test)]
+mod refusal_source_tests;
+#[cfg(test)]
 mod refusal_tests;
+mod relation;
 mod rollout_file;
 #[cfg(test)]
 mod strategy_tests;

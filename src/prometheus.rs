@@ -4,6 +4,7 @@
 //! named trouble, never a number. It does not know conditions, limits or pods beyond their names.
 
 mod answer;
+mod native;
 pub mod selector;
 
 use std::path::Path;
@@ -18,10 +19,10 @@ use serde::Serialize;
 
 use crate::judge::verdict::{Fault, Gap, Trouble, seconds};
 
-pub use answer::RawSeries;
+pub use answer::{RawSeries, decode};
 
-/// One deadline for a query and its answer.
-const DEADLINE: Duration = Duration::from_secs(10);
+/// One deadline for all queries of one look, and for each of them.
+pub const DEADLINE: Duration = Duration::from_secs(10);
 /// How far back the server looks for the value of a moment; its own default of five minutes judges dead data.
 const LOOKBACK: &str = "2m";
 /// Answers beyond this are not read on: a query that returns more is wrong.
@@ -134,7 +135,7 @@ impl Prometheus {
         };
         let clock_offset = clock_offset(response.headers());
         let series = match body(response).await {
-            Ok(body) => answer::decode(&body, query, &self.allowed_warnings),
+            Ok(body) => decode(&body, query, &self.allowed_warnings),
             Err(fault) => Err(fault.into()),
         };
         Answer { series, clock_offset }

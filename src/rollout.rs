@@ -10,6 +10,7 @@ pub mod decision;
 pub mod declaration;
 pub mod name;
 pub mod plan;
+pub mod pods;
 pub mod position;
 pub mod route;
 pub mod standing;

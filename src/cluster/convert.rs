@@ -1,6 +1,7 @@
 //! From Kubernetes' types to what the rollout knows of a Deployment and its pods.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 use k8s_openapi::api::core::v1::{Container, EnvVar, Pod as KubePod, PodStatus};
@@ -10,6 +11,9 @@ use crate::rollout::declaration::Flags;
 use crate::rollout::name::FlagName;
 use crate::rollout::workload::{FlagSource, FlagValue, Pod, Replicas, Workload};
 
+/// On the pods of a canary.
+const CANARY: &str = "cbctl.dev/canary";
+
 pub(super) fn workload(
     namespace: &str,
     target: &Target,
@@ -18,6 +22,8 @@ pub(super) fn workload(
 ) -> Result<Workload, Error> {
     let container = container(namespace, &target.deployment, target.container.as_deref(), deployment)?;
     let spec = deployment.spec.as_ref();
+    let (canary, stable): (Vec<&KubePod>, Vec<&KubePod>) = pods.iter().partition(|found| is_canary(found));
+    let of = |pods: &[&KubePod]| pods.iter().filter_map(|found| pod(found, &container.name, &target.flags)).collect();
     Ok(Workload {
         namespace: namespace.to_owned(),
         deployment: target.deployment.clone(),
@@ -30,8 +36,42 @@ pub(super) fn workload(
         sign_offs: annotation::sign_offs(deployment),
         replicas: replicas(deployment),
         paused: spec.and_then(|spec| spec.paused).unwrap_or(false),
-        pods: pods.iter().filter_map(|found| pod(found, &container.name, &target.flags)).collect(),
+        pods: of(&stable),
+        canary: of(&canary),
+        memory_limit: memory_limit(container),
     })
+}
+
+fn is_canary(pod: &KubePod) -> bool {
+    pod.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(CANARY))
+}
+
+fn memory_limit(container: &Container) -> Option<u64> {
+    bytes(&container.resources.as_ref()?.limits.as_ref()?.get("memory")?.0)
+}
+
+/// A quantity of bytes as Kubernetes writes it: `512Mi`, `1G`, `1.5Gi`, `1e9`.
+fn bytes(quantity: &str) -> Option<u64> {
+    const UNITS: [(&str, f64); 13] = [
+        ("Ki", 1_024.0),
+        ("Mi", 1_048_576.0),
+        ("Gi", 1_073_741_824.0),
+        ("Ti", 1_099_511_627_776.0),
+        ("Pi", 1_125_899_906_842_624.0),
+        ("Ei", 1_152_921_504_606_846_976.0),
+        ("k", 1e3),
+        ("M", 1e6),
+        ("G", 1e9),
+        ("T", 1e12),
+        ("P", 1e15),
+        ("E", 1e18),
+        ("m", 1e-3),
+    ];
+    let unit = UNITS.iter().find_map(|(suffix, factor)| Some((quantity.strip_suffix(suffix)?, *factor)));
+    let (number, factor) = unit.unwrap_or((quantity, 1.0));
+    let bytes = number.parse::<f64>().ok()? * factor;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be a count of bytes")]
+    (bytes.is_finite() && bytes >= 1.0).then_some(bytes as u64)
 }
 
 /// The Deployment's label selector as a query.
@@ -115,6 +155,7 @@ fn environment_sources(container: &Container, flag: &FlagName) -> Vec<String> {
 }
 
 fn replicas(deployment: &Deployment) -> Replicas {
+    let spec = deployment.spec.as_ref();
     let status = deployment.status.clone().unwrap_or_default();
     let condition = |kind: &str| status.conditions.iter().flatten().find(|condition| condition.type_ == kind);
     let deadline = condition("Progressing").filter(|progress| progress.status == "False");
@@ -123,12 +164,12 @@ fn replicas(deployment: &Deployment) -> Replicas {
         .filter(|progress| progress.reason.as_deref() == Some("NewReplicaSetAvailable"))
         .and_then(|progress| progress.last_update_time.as_ref())
         // Whole seconds: the next one is certainly after it.
-        .and_then(|time| time.0.checked_add(std::time::Duration::from_secs(1)).ok());
+        .and_then(|time| time.0.checked_add(Duration::from_secs(1)).ok());
     let DeploymentStatus { observed_generation, updated_replicas, available_replicas, replicas, .. } = status.clone();
     Replicas {
         generation: deployment.metadata.generation.unwrap_or_default(),
         observed_generation: observed_generation.unwrap_or_default(),
-        desired: deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1),
+        desired: spec.and_then(|spec| spec.replicas).unwrap_or(1),
         updated: updated_replicas.unwrap_or_default(),
         available: available_replicas.unwrap_or_default(),
         total: replicas.unwrap_or_default(),
@@ -136,6 +177,11 @@ fn replicas(deployment: &Deployment) -> Replicas {
             condition.message.clone().or_else(|| condition.reason.clone()).unwrap_or_else(|| condition.type_.clone())
         }),
         rolled_out,
+        progress_deadline: Duration::from_secs(
+            spec.and_then(|spec| spec.progress_deadline_seconds)
+                .and_then(|seconds| u64::try_from(seconds).ok())
+                .unwrap_or(600),
+        ),
     }
 }
 
@@ -159,6 +205,7 @@ fn pod(pod: &KubePod, container: &str, wanted: &BTreeSet<FlagName>) -> Option<Po
             .and_then(|status| status.state.as_ref()?.running.as_ref()?.started_at.clone())
             .or(status.start_time.clone())
             .map(|time| time.0),
+        accepted: status.start_time.as_ref().map(|time| time.0),
         ready,
         terminating: pod.metadata.deletion_timestamp.is_some(),
         waiting: if ready { None } else { why_not_ready(&status) },
@@ -179,8 +226,9 @@ fn why_not_ready(status: &PodStatus) -> Option<String> {
         .container_statuses
         .iter()
         .flatten()
-        .find_map(|container| container.state.as_ref()?.waiting.as_ref()?.reason.clone());
+        .find_map(|container| container.state.as_ref()?.waiting.as_ref()?.reason.clone())
+        .filter(|reason| reason != "CrashLoopBackOff");
     // Between two crashes such a pod runs for a moment, and the kubelet then says nothing.
     let crashed = status.container_statuses.iter().flatten().any(|container| container.restart_count > 0);
-    unscheduled.or_else(|| crashed.then(|| "crash loop".to_owned())).or(waiting)
+    unscheduled.or(waiting).or_else(|| crashed.then(|| "crash loop".to_owned()))
 }

@@ -28,8 +28,8 @@ pub(super) async fn run(context: &Context, arguments: &Promote) -> Result<ExitSt
     let cluster = context.cluster(rollout.header.namespace.as_deref()).await?;
     let aim = Aim { phase, adopt: arguments.adopt, at: None };
     let (look, identity) = tokio::join!(context.look(&rollout, &cluster, aim), cluster.identity());
-    let Look { workload, decision, queries, now } = look?;
-    let report = CheckReport::of(&rollout, &workload, &decision, queries, now);
+    let Look { workload, decision, scope, queries, now } = look?;
+    let report = CheckReport::of(&rollout, &workload, &decision, scope, queries, now);
     let planned = match decision.outcome() {
         decision::Outcome::Proceed => {
             let operation = operation(identity?, now);

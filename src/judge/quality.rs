@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::condition::Metric;
-use super::counts::{Window, after};
+use super::condition::{Condition, Method, Metric, Role};
+use super::counts::{Window, after, age};
 use super::evidence;
 use super::samples::{LivePod, Samples, Scope, Series};
 use super::verdict::{Gap, Trouble};
@@ -48,16 +48,28 @@ pub fn of_times(metric: &Metric, window: Window, scope: &Scope, samples: &Sample
     present(label, &deliveries)?;
     let tail = &moments[moments.len().saturating_sub(TAIL)..];
     let since = tail.first().copied().unwrap_or(window.from);
-    let interval = interval(label, &deliveries, since)?.max(typical_gap(tail.iter().copied()).unwrap_or_default());
+    let step = typical_gap(tail.iter().copied()).unwrap_or_default();
+    // Where nothing new came for so long that no distance between samples is left to see, they are stale.
+    let seen = interval(label, &deliveries, since).or_else(|_| interval(label, &deliveries, window.from));
+    let stale = |delivery: &Delivery| {
+        delivery.readings.last().is_some_and(|newest| age(newest.taken, window.to) > step * STALE_AFTER)
+    };
+    let interval = match seen {
+        Ok(seen) => seen.max(step),
+        Err(_) if deliveries.iter().any(stale) => step,
+        Err(gap) => return Err(gap.into()),
+    };
     check_clocks(scope, interval)?;
     judge(label, &deliveries, interval, window, |delivery, owed_from| {
         // The grid may be coarser in its older part: each moment stands for the time since the one before it.
         let (mut owed, mut delivered) = (0.0, 0.0);
+        let mut readings = delivery.readings.iter().peekable();
         for pair in moments.windows(2).filter(|pair| pair[1] > owed_from) {
             let stands_for = pair[1].duration_since(pair[0]).as_secs_f64();
             owed += stands_for;
-            let fresh = |reading: &Reading| reading.at == pair[1] && age(reading.taken, pair[1]) <= interval * 2;
-            if delivery.readings.iter().any(fresh) {
+            while readings.next_if(|reading| reading.at < pair[1]).is_some() {}
+            let fresh = |reading: &&Reading| reading.at == pair[1] && age(reading.taken, pair[1]) <= interval * 2;
+            if readings.peek().is_some_and(fresh) {
                 delivered += stands_for;
             }
         }
@@ -65,11 +77,52 @@ pub fn of_times(metric: &Metric, window: Window, scope: &Scope, samples: &Sample
     })
 }
 
+/// The quality of a window. A gate passes on everything since the change, which has to be as good.
+pub fn of_evidence(
+    condition: &Condition,
+    metric: &Metric,
+    window: Window,
+    scope: &Scope,
+    samples: &Samples,
+) -> Result<Quality, Trouble> {
+    let in_window = of_times(metric, window, scope, samples)?;
+    match (condition.role, condition.method, scope.since) {
+        (Role::Gate, Method::Sequential, Some(since)) if since < window.from => {
+            let since_change = of_times(metric, Window { from: since, to: window.to }, scope, samples)?;
+            Ok(Quality { coverage: in_window.coverage.min(since_change.coverage), newest: in_window.newest })
+        }
+        _ => Ok(in_window),
+    }
+}
+
+/// Whether each judged pod's counter comes from one scrape target of one Prometheus.
+pub fn one_source(metric: &Metric, scope: &Scope, samples: &Samples) -> Result<(), Trouble> {
+    let judged = |series: &&Series| scope.covers(&series.pod);
+    let greatest = |series: &Series| series.points.iter().map(|point| point.value).fold(0.0, f64::max);
+    let sources = samples.get(metric)?;
+    scope.all_in(metric, |pod| sources.iter().any(|series| series.pod == pod))?;
+    match sources.iter().filter(judged).find(|series| greatest(series) > 1.0) {
+        None => Ok(()),
+        Some(series) => {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
+            let sources = greatest(series) as u64;
+            let (metric, pod) = (metric.label().to_owned(), series.pod.clone());
+            Err(Gap::SeveralSources { metric, pod, sources }.into())
+        }
+    }
+}
+
 /// Judges raw samples, each of which was taken at its own time.
 pub fn of_samples(metric: &Metric, window: Window, scope: &Scope, samples: &Samples) -> Result<Quality, Trouble> {
     let label = metric.label();
     let deliveries = deliveries(samples.get(metric)?, window, scope, |point| Some(point.at));
     present(label, &deliveries)?;
+    let ended = |delivery: &&Delivery| delivery.readings.last().is_some_and(|newest| newest.taken < window.from);
+    if let Some(Delivery { pod, readings }) = deliveries.iter().find(ended) {
+        let (metric, pod, allowed) = (label.to_owned(), pod.name.clone(), age(window.from, window.to));
+        let age = readings.last().map_or(allowed, |newest| age(newest.taken, window.to));
+        return Err(Gap::Stale { metric, pod, age, allowed }.into());
+    }
     let interval = interval(label, &deliveries, window.from)?;
     check_clocks(scope, interval)?;
     judge(label, &deliveries, interval, window, |delivery, owed_from| {
@@ -77,6 +130,23 @@ pub fn of_samples(metric: &Metric, window: Window, scope: &Scope, samples: &Samp
         let delivered = delivery.readings.iter().filter(|reading| reading.taken >= owed_from).count() as u64;
         (evidence::as_float(delivered) / owed).min(1.0)
     })
+}
+
+/// How often the judged pods are scraped, as far as other conditions brought samples that show it.
+pub fn scrape_interval(samples: &Samples) -> Option<Duration> {
+    let times = [Metric::RequestTimes, Metric::BucketTimes, Metric::MemoryTimes];
+    let mut gaps: Vec<Duration> = times
+        .iter()
+        .flat_map(|metric| samples.if_any(metric))
+        .flat_map(|series| {
+            let newest = &series.points[series.points.len().saturating_sub(TAIL)..];
+            let mut taken: Vec<Timestamp> = newest.iter().filter_map(|point| unix(point.value)).collect();
+            taken.dedup();
+            gaps(taken.into_iter())
+        })
+        .collect();
+    gaps.sort_unstable();
+    gaps.get(gaps.len() / 2).copied()
 }
 
 /// Whether the clocks agree within one scrape interval.
@@ -96,13 +166,16 @@ fn deliveries(
     taken: impl Fn(&super::samples::Point) -> Option<Timestamp>,
 ) -> Vec<Delivery> {
     let readings = |series: &Series| -> Vec<Reading> {
-        let inside = series.points.iter().filter(|point| window.contains(point.at));
+        // A series that ended before the window is stale, and not none.
+        let ended = || series.points.iter().rev().find(|point| point.at < window.from);
+        let inside = window.of(&series.points);
+        let inside = inside.iter().chain(inside.is_empty().then(ended).flatten());
         let readings = inside.filter_map(|point| Some(Reading { at: point.at, taken: taken(point)? }));
-        readings.filter(|reading| window.contains(reading.taken)).collect()
+        readings.filter(|reading| reading.taken <= window.to).collect()
     };
     let delivery = |pod: &LivePod, series: &Series| Delivery { pod: pod.clone(), readings: readings(series) };
     let Some(pods) = &scope.pods else {
-        let live = |series: &Series| LivePod { name: series.pod.clone(), started: window.from };
+        let live = |series: &Series| LivePod { name: series.pod.clone(), started: window.from, restarts: 0 };
         return series.iter().map(|series| delivery(&live(series), series)).collect();
     };
     pods.iter()
@@ -179,10 +252,8 @@ fn gaps(times: impl Iterator<Item = Timestamp>) -> Vec<Duration> {
     times.windows(2).map(|pair| age(pair[0], pair[1])).collect()
 }
 
-fn age(earlier: Timestamp, later: Timestamp) -> Duration {
-    later.duration_since(earlier).max(SignedDuration::ZERO).unsigned_abs()
-}
-
+/// Prometheus counts in milliseconds, which a float does not hold exactly.
 fn unix(seconds: f64) -> Option<Timestamp> {
-    Timestamp::from_duration(SignedDuration::try_from_secs_f64(seconds).ok()?).ok()
+    #[expect(clippy::cast_possible_truncation, reason = "beyond the range of times it is none")]
+    Timestamp::from_millisecond((seconds * 1e3).round() as i64).ok()
 }

@@ -1,110 +1,329 @@
-//! The verdict on a share of requests: errors, or requests slower than a limit.
+//! The verdict on a share of requests: errors, requests slower than a limit, failed calls of a breaker.
 //!
 //! It does not know where the counts come from. Where they are known only within bounds, a good verdict needs the
 //! upper one and a bad verdict the lower one.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use super::condition::{Condition, Role, Share};
-use super::counts::Window;
-use super::evidence;
+use jiff::Timestamp;
+
+use super::condition::{Condition, Method, Role, Share as Limit};
+use super::counts::{Increments, Window, age};
+use super::detector::{self, BREACHES, Detector};
+use super::dispersion;
+use super::evidence::{self, Bursts, Tally, WORSE, as_float};
 use super::quality::Quality;
-use super::verdict::{Evidence, Finding, Gap, Judgement, PodShare, Trouble};
+use super::samples::Scope;
+use super::verdict::{Evidence, Finding, Gap, Judgement, PodShare, Share, Trouble};
 
-/// Counts of one window.
+/// How many times the weight of all later starts a gate's detector puts on the change itself. Three costs a violation
+/// since the change 6 % more requests than a test that looks for nothing else, and finds a later one all the same.
+const WEIGHT_OF_THE_CHANGE: f64 = 3.0;
+
+/// Counts since evidence began.
 pub struct Counts<'a> {
-    /// At least this many events, by pod.
-    pub least: BTreeMap<&'a str, u64>,
-    /// At most this many, over all pods; the same where every event was counted exactly.
-    pub most: u64,
-    pub requests: BTreeMap<&'a str, u64>,
+    /// The moments between which the blocks lie.
+    pub moments: &'a [Timestamp],
+    /// At least this many events.
+    pub least: Increments<'a>,
+    /// At most this many; the same where every event was counted exactly.
+    pub most: Increments<'a>,
+    pub requests: Increments<'a>,
     /// The edges (in seconds) between which the limit lies, where `least` and `most` differ for that reason.
     pub between: Option<(f64, f64)>,
-    pub quantile_seconds: Option<f64>,
+    pub quantile: Option<Quantile>,
+    /// How events came together before the change, where that is known.
+    pub bursts: Option<Bursts>,
+}
+
+/// A quantile over the window beside its limit, in seconds.
+#[derive(Clone, Copy)]
+pub struct Quantile {
+    pub interpolated: f64,
+    pub limit: f64,
 }
 
 /// Holds the share of events against `limit`.
 pub fn judge(
     condition: &Condition,
-    limit: Share,
+    limit: Limit,
     counts: &Counts<'_>,
     window: Window,
     quality: Quality,
+    scope: &Scope,
 ) -> Result<Judgement, Trouble> {
-    let requests: u64 = counts.requests.values().sum();
-    let (least, most) = (counts.least.values().sum::<u64>(), counts.most);
-    if most.max(least) > requests {
-        return Err(Gap::ImpossibleCount { events: most.max(least), requests }.into());
-    }
-    if requests == 0 {
-        return Err(Gap::NoTraffic.into());
-    }
-    let needed = 1.0 / (1.0 - condition.confidence);
-    let violation = evidence::of_violation(least, requests, limit);
-    let compliance = evidence::of_compliance(most, requests, limit);
-    let share = |events: u64| evidence::as_float(events) / evidence::as_float(requests);
-    let enough = requests >= condition.min_requests;
-    let (low, high) = (evidence::bounds(least, requests, needed).0, evidence::bounds(most, requests, needed).1);
-    let found = |evidence: f64| Evidence {
-        from: window.from,
-        to: window.to,
-        coverage: Some(quality.coverage),
-        newest: quality.newest,
-        finding: Finding::Share {
-            events: least,
-            requests,
-            low,
-            high,
-            evidence,
-            needed,
-            quantile_seconds: counts.quantile_seconds,
-            worst: worst(counts),
-        },
-    };
-    let violated = violation >= needed && enough && share(least) > limit.get();
-    let settled = match condition.role {
-        Role::Gate if violated => Some(Judgement::Unmet(found(violation))),
-        Role::Gate if compliance >= needed && enough && share(most) < limit.get() => {
-            Some(Judgement::Met(found(compliance)))
-        }
-        Role::Trigger if violated => Some(Judgement::Met(found(violation))),
-        Role::Trigger if share(most) <= limit.get() && enough => Some(Judgement::Unmet(found(compliance))),
-        Role::Gate | Role::Trigger => None,
-    };
-    Ok(settled.unwrap_or_else(|| {
-        let gap = match counts.between {
-            Some((below, above))
-                if share(least) < limit.get() && evidence::of_compliance(least, requests, limit) >= needed =>
-            {
-                Gap::BetweenBuckets { below, above }
-            }
-            _ => more_requests(condition, limit, most, requests, needed, window),
-        };
-        let toward = match condition.role {
-            Role::Gate => compliance,
-            Role::Trigger => violation,
-        };
-        Judgement::Inconclusive(gap, Some(Box::new(found(toward))))
-    }))
+    let test = Test::new(condition, limit, counts, window, quality, scope)?;
+    Ok(match (condition.method, condition.role) {
+        (Method::Sequential, Role::Gate) => test.gate(),
+        (Method::Sequential, Role::Trigger) => test.trigger(),
+        (Method::Threshold | Method::Interpolated, _) => test.plain(),
+    })
 }
 
-fn more_requests(condition: &Condition, limit: Share, events: u64, requests: u64, needed: f64, window: Window) -> Gap {
-    let for_minimum = condition.min_requests.saturating_sub(requests);
-    let more = evidence::more_requests(events, requests, limit, needed).map(|more| more.max(for_minimum));
-    let seconds = window.to.duration_since(window.from).as_secs_f64();
-    let about = more.and_then(|more| {
-        let seconds = evidence::as_float(more) / evidence::as_float(requests) * seconds;
-        std::time::Duration::try_from_secs_f64(seconds.ceil()).ok()
-    });
-    Gap::MoreRequests { have: requests, more, about }
+/// One block between two neighbouring moments.
+#[derive(Clone, Copy)]
+struct Block {
+    from: Timestamp,
+    to: Timestamp,
+    least: u64,
+    most: u64,
+    requests: u64,
+}
+
+/// Sums of blocks.
+#[derive(Clone, Copy, Default)]
+struct Sum {
+    least: u64,
+    most: u64,
+    requests: u64,
+}
+
+struct Test<'a> {
+    condition: &'a Condition,
+    limit: Limit,
+    counts: &'a Counts<'a>,
+    blocks: Vec<Block>,
+    window: Window,
+    quality: Quality,
+    scope: &'a Scope,
+    /// Likelihood ratio that a verdict needs.
+    needed: f64,
+    in_window: Sum,
+    worst: Option<PodShare>,
+    /// How events come together, as far as it was known before. What came since may only weaken an alarm: a lost sample
+    /// that hides a burst must not make a pass.
+    bursts: Bursts,
+    bursts_of_violation: Bursts,
+}
+
+impl<'a> Test<'a> {
+    fn new(
+        condition: &'a Condition,
+        limit: Limit,
+        counts: &'a Counts<'a>,
+        window: Window,
+        quality: Quality,
+        scope: &'a Scope,
+    ) -> Result<Self, Trouble> {
+        let (least, most, requests) = (counts.least.totals(), counts.most.totals(), counts.requests.totals());
+        let blocks: Vec<Block> = counts
+            .moments
+            .windows(2)
+            .enumerate()
+            .map(|(index, pair)| {
+                let of = |totals: &[u64]| totals.get(index).copied().unwrap_or_default();
+                Block { from: pair[0], to: pair[1], least: of(&least), most: of(&most), requests: of(&requests) }
+            })
+            .collect();
+        let first = blocks.partition_point(|block| block.from < window.from);
+        let in_window = Sum::of(&blocks[first..]);
+        for from in [0, first] {
+            let (least, most) = (counts.least.by_pod_from(from), counts.most.by_pod_from(from));
+            for (pod, requests) in counts.requests.by_pod_from(from) {
+                let of = |counts: &BTreeMap<&str, u64>| counts.get(pod).copied().unwrap_or_default();
+                if of(&least) > of(&most) || of(&most) > requests {
+                    let events = of(&least).max(of(&most));
+                    return Err(Gap::ImpossibleCount { events, requests }.into());
+                }
+            }
+        }
+        if in_window.requests == 0 {
+            return Err(Gap::NoTraffic.into());
+        }
+        let worst = worst(&counts.least.by_pod_from(first), &counts.requests.by_pod_from(first));
+        let since = || dispersion::bursts_since(blocks.iter().map(|block| (block.requests, block.least)));
+        Ok(Self {
+            bursts: counts.bursts.unwrap_or(Bursts::NONE),
+            bursts_of_violation: counts.bursts.unwrap_or_else(since),
+            condition,
+            limit,
+            counts,
+            blocks,
+            window,
+            quality,
+            scope,
+            needed: condition.needed(),
+            in_window,
+            worst,
+        })
+    }
+
+    /// Failed where a violation was proven inside the window; passed where compliance is proven by everything since the
+    /// change, or since the last proven violation, and the window's own estimate is below the limit as well.
+    fn gate(&self) -> Judgement {
+        let violation = || {
+            let head_start = WEIGHT_OF_THE_CHANGE * detector::in_minutes(self.scope.horizon);
+            Detector::new(self.limit, self.limit, &WORSE, self.bursts_of_violation).with_head_start(head_start)
+        };
+        let all_starts = (1.0 + WEIGHT_OF_THE_CHANGE) * detector::in_minutes(self.scope.horizon);
+        let (mut detector, mut begun) = (violation(), 0);
+        let mut proven: Option<(usize, usize, f64)> = None;
+        for (index, block) in self.blocks.iter().enumerate() {
+            detector.add(block.from, block.length(), Tally::of(block.least, block.requests));
+            let evidence = detector.minutes() / all_starts;
+            let above = || detector.onset().is_some_and(|(_, since)| since.share() > self.limit.get());
+            if evidence >= self.needed && above() {
+                proven = Some((begun, index, evidence));
+                (detector, begun) = (violation(), index + 1);
+            }
+        }
+        let recently = |(_, index, _): &(usize, usize, f64)| self.blocks[*index].to > self.window.from;
+        if let Some((begun, _, evidence)) = proven.filter(recently)
+            && Sum::of(&self.blocks[begun..]).requests >= self.condition.min_requests
+        {
+            return Judgement::Unmet(self.evidence(begun, evidence, None));
+        }
+        let since = Sum::of(&self.blocks[begun..]);
+        let compliance = self.compliance(since.most, since.requests);
+        let enough = since.requests >= self.condition.min_requests;
+        let below = self.in_window.share(self.in_window.most) < self.limit.get();
+        if compliance >= self.needed && enough && below {
+            return Judgement::Met(self.evidence(begun, compliance, None));
+        }
+        let found = self.evidence(begun, compliance, None);
+        Judgement::Inconclusive(self.missing_for_compliance(since, below), Some(Box::new(found)))
+    }
+
+    /// Firing where the detector is sure of a breach that began at least `for` ago, and whose share is above the limit.
+    fn trigger(&self) -> Judgement {
+        let healthy = self.condition.healthy.or_else(|| Limit::new(self.limit.get() / 2.0)).unwrap_or(self.limit);
+        let mut detector = Detector::new(healthy, self.limit, &BREACHES, self.bursts_of_violation);
+        for block in &self.blocks {
+            detector.add(block.from, block.length(), Tally::of(block.least, block.requests));
+        }
+        let evidence = detector.minutes() / detector::in_minutes(self.scope.horizon);
+        let (onset, since) = detector.onset().unzip();
+        let found = Box::new(self.evidence(0, evidence, onset));
+        let all = Sum::of(&self.blocks);
+        let enough = all.requests >= self.condition.min_requests;
+        let above = since.is_some_and(|since| since.share() > self.limit.get());
+        if let Some(onset) = onset.filter(|_| evidence >= self.needed && above && enough) {
+            let have = age(onset, self.window.to);
+            if have >= self.condition.window {
+                return Judgement::Met(*found);
+            }
+            return Judgement::Inconclusive(Gap::BreachYoung { have, need: self.condition.window }, Some(found));
+        }
+        if enough && self.in_window.share(self.in_window.most) <= self.limit.get() {
+            return Judgement::Unmet(*found);
+        }
+        let gap = match self.counts.between {
+            Some((below, above)) if self.in_window.share(self.in_window.least) <= self.limit.get() && enough => {
+                Gap::BetweenBuckets { below, above }
+            }
+            _ => Gap::MoreRequests { have: all.requests, more: None, about: None },
+        };
+        Judgement::Inconclusive(gap, Some(found))
+    }
+
+    /// The estimate over the window against the limit, and nothing else.
+    fn plain(&self) -> Judgement {
+        let found = self.evidence(0, 0.0, None);
+        let limit = self.limit.get();
+        let (sum, condition) = (self.in_window, self.condition);
+        if sum.requests < condition.min_requests {
+            let more = Some(condition.min_requests - sum.requests);
+            let gap = Gap::MoreRequests { have: sum.requests, more, about: self.time_for(more) };
+            return Judgement::Inconclusive(gap, Some(Box::new(found)));
+        }
+        let (good, bad) = match (condition.method, self.counts.quantile, condition.role) {
+            (Method::Interpolated, Some(quantile), Role::Gate) => {
+                (quantile.interpolated < quantile.limit, quantile.interpolated >= quantile.limit)
+            }
+            (Method::Interpolated, Some(quantile), Role::Trigger) => {
+                (quantile.interpolated <= quantile.limit, quantile.interpolated > quantile.limit)
+            }
+            (_, _, Role::Gate) => (sum.share(sum.most) < limit, sum.share(sum.least) >= limit),
+            (_, _, Role::Trigger) => (sum.share(sum.most) <= limit, sum.share(sum.least) > limit),
+        };
+        match (good, bad, condition.role) {
+            (true, _, Role::Gate) | (false, true, Role::Trigger) => Judgement::Met(found),
+            (true, _, Role::Trigger) | (false, true, Role::Gate) => Judgement::Unmet(found),
+            (false, false, _) => {
+                let (below, above) = self.counts.between.unwrap_or_default();
+                Judgement::Inconclusive(Gap::BetweenBuckets { below, above }, Some(Box::new(found)))
+            }
+        }
+    }
+
+    fn evidence(&self, begun: usize, evidence: f64, onset: Option<Timestamp>) -> Evidence {
+        let since = Sum::of(&self.blocks[begun..]);
+        let bound =
+            |events: u64| evidence::bounds(Tally::of(events, self.in_window.requests), self.needed, self.bursts);
+        Evidence {
+            from: self.window.from,
+            to: self.window.to,
+            coverage: Some(self.quality.coverage),
+            newest: self.quality.newest,
+            finding: Finding::Share(Share {
+                events: self.in_window.least,
+                requests: self.in_window.requests,
+                low: bound(self.in_window.least).0,
+                high: bound(self.in_window.most).1,
+                evidence,
+                needed: self.needed,
+                since: self.blocks.get(begun).map_or(self.window.to, |block| block.from),
+                events_since: since.least,
+                requests_since: since.requests,
+                bursts: self.bursts_of_violation.mean(),
+                onset,
+                quantile_seconds: self.counts.quantile.map(|quantile| quantile.interpolated),
+                worst: self.worst.clone(),
+            }),
+        }
+    }
+
+    fn missing_for_compliance(&self, since: Sum, below: bool) -> Gap {
+        match self.counts.between {
+            Some((below, above)) if self.compliance(since.least, since.requests) >= self.needed => {
+                Gap::BetweenBuckets { below, above }
+            }
+            _ => {
+                let minimum = self.condition.min_requests.saturating_sub(since.requests);
+                let tally = Tally::of(since.most, since.requests);
+                let more = evidence::more_requests(tally, self.limit, self.needed, self.bursts);
+                let more = more.filter(|_| below).map(|more| more.max(minimum));
+                Gap::MoreRequests { have: since.requests, more, about: self.time_for(more) }
+            }
+        }
+    }
+
+    /// How long so many requests take at the window's traffic.
+    fn time_for(&self, more: Option<u64>) -> Option<Duration> {
+        let seconds = age(self.window.from, self.window.to).as_secs_f64();
+        let needed = as_float(more?) / as_float(self.in_window.requests) * seconds;
+        Duration::try_from_secs_f64(needed.ceil()).ok()
+    }
+
+    fn compliance(&self, events: u64, requests: u64) -> f64 {
+        evidence::of_compliance(Tally::of(events, requests), self.limit, self.bursts)
+    }
+}
+
+impl Block {
+    fn length(&self) -> Duration {
+        age(self.from, self.to)
+    }
+}
+
+impl Sum {
+    fn of(blocks: &[Block]) -> Self {
+        let sum = |of: fn(&Block) -> u64| blocks.iter().map(of).sum();
+        Self { least: sum(|block| block.least), most: sum(|block| block.most), requests: sum(|block| block.requests) }
+    }
+
+    fn share(self, events: u64) -> f64 {
+        if self.requests == 0 { 0.0 } else { as_float(events) / as_float(self.requests) }
+    }
 }
 
 /// The pod with the greatest share of events.
-fn worst(counts: &Counts<'_>) -> Option<PodShare> {
-    let shares = counts.least.iter().filter(|(_, events)| **events > 0).filter_map(|(pod, events)| {
-        let requests = counts.requests.get(pod).copied().filter(|requests| *requests > 0)?;
+fn worst(events: &BTreeMap<&str, u64>, requests: &BTreeMap<&str, u64>) -> Option<PodShare> {
+    let shares = events.iter().filter(|(_, events)| **events > 0).filter_map(|(pod, events)| {
+        let requests = requests.get(pod).copied().filter(|requests| *requests > 0)?;
         Some(PodShare { pod: (*pod).to_owned(), events: *events, requests })
     });
-    let share = |pod: &PodShare| evidence::as_float(pod.events) / evidence::as_float(pod.requests);
+    let share = |pod: &PodShare| as_float(pod.events) / as_float(pod.requests);
     shares.max_by(|a, b| share(a).total_cmp(&share(b)))
 }

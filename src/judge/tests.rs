@@ -8,10 +8,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-use super::condition::{Comparison, Condition, Encoding, Measure, Metric, Quantile, Query, Role, Share};
-use super::judge;
-use super::samples::{LivePod, Point, Samples, Scope, Series};
-use super::verdict::{Fault, Gap, Judgement};
+use super::condition::{Comparison, Condition, Encoding, Measure, Metric, Quantile, Query, Role, Share, StuckState};
+use super::samples::{Group, LivePod, Look, Point, Samples, Scope, Series};
+use super::verdict::{Fault, Gap, Judgement, Trouble};
 
 const NOW: i64 = 1_800_000_000;
 const WINDOW: u64 = 60;
@@ -23,15 +22,23 @@ fn at(seconds_ago: i64) -> Timestamp {
 }
 
 fn condition(role: Role, measure: Measure) -> Condition {
-    let confidence = if role == Role::Gate { 0.95 } else { 0.99 };
-    Condition {
-        role,
-        text: "under test".into(),
-        measure,
-        window: Duration::from_secs(WINDOW),
-        confidence,
-        min_requests: 0,
+    Condition::new(role, "under test".into(), measure, Duration::from_secs(WINDOW))
+}
+
+fn judge(condition: &Condition, scope: &Scope, samples: &Samples) -> Judgement {
+    let mut samples = samples.clone();
+    for metric in condition.needs() {
+        // What a test says nothing about is as it should be: one source, and no time before the change.
+        let untold = matches!(samples.get(&metric), Err(Trouble::Fault(Fault::Malformed { detail })) if detail.contains("not sampled"));
+        if untold {
+            let one_source = matches!(metric, Metric::RequestSources | Metric::BucketSources);
+            let sources =
+                scope.pods.iter().flatten().filter(|_| one_source).map(|pod| series(&pod.name, "", |_| Some(1.0)));
+            samples.insert(metric, Ok(sources.collect()));
+        }
     }
+    let judged = Group { scope: scope.clone(), samples };
+    super::judge(condition, &Look { judged, stable: None })
 }
 
 fn error_rate(role: Role, limit: f64) -> Condition {
@@ -44,11 +51,13 @@ fn p95(milliseconds: u64) -> Condition {
 }
 
 fn scope(pods: &[&str]) -> Scope {
-    let live = |name: &&str| LivePod { name: (*name).into(), started: at(3_600) };
+    let live = |name: &&str| LivePod { name: (*name).into(), started: at(3_600), restarts: 0 };
     Scope {
         pods: Some(pods.iter().map(live).collect()),
-        since: Some(at(600)),
+        since: Some(at(WINDOW as i64)),
         now: at(0),
+        horizon: Duration::from_secs(48 * 3_600),
+        memory_limit: None,
         clock_skew: Some(SignedDuration::ZERO),
         rolling: false,
     }
@@ -68,7 +77,7 @@ fn on_grid() -> Samples {
 
 /// A counter that grows by `rate` a second from 1,000 on.
 fn counter(pod: &str, part: &str, rate: f64) -> Series {
-    series(pod, part, |ago| Some(1_000.0 + rate * (600 - ago) as f64))
+    series(pod, part, |ago| Some((1_000.0 + rate * (600 - ago) as f64).floor()))
 }
 
 /// Every point was sampled at its own time.
@@ -115,6 +124,16 @@ fn a_broken_service_fails_and_fires() {
 }
 
 #[test]
+fn a_pod_that_tells_nothing_hides_no_breach_of_the_others() {
+    let scope = scope(&["a", "silent"]);
+    let judged = |role, errors: f64| judge(&error_rate(role, 0.01), &scope, &traffic(&[("a", 50.0, errors)]));
+    assert!(matches!(judged(Role::Trigger, 5.0), Judgement::Met(_)));
+    for (role, errors) in [(Role::Trigger, 0.0), (Role::Gate, 0.0), (Role::Gate, 5.0)] {
+        assert!(matches!(gap(judged(role, errors)), Gap::MissingPods { pods, .. } if pods == ["silent"]));
+    }
+}
+
+#[test]
 fn at_the_limit_there_is_no_verdict() {
     let samples = traffic(&[("a", 100.0, 1.0)]);
     let judgement = judge(&error_rate(Role::Gate, 0.01), &scope(&["a"]), &samples);
@@ -152,7 +171,9 @@ fn every_precondition_has_its_own_reason() {
         ("RolloutInProgress", |scope, _| scope.rolling = true),
         ("NoPods", |scope, _| scope.pods = Some(vec![])),
         ("WindowNotFull", |scope, _| scope.since = Some(at(30))),
-        ("MissingPods", |scope, _| scope.pods.as_mut().unwrap().push(LivePod { name: "c".into(), started: at(3_600) })),
+        ("MissingPods", |scope, _| {
+            scope.pods.as_mut().unwrap().push(LivePod { name: "c".into(), started: at(3_600), restarts: 0 });
+        }),
         ("ClockSkew", |scope, _| scope.clock_skew = Some(SignedDuration::from_secs(30))),
         ("ClockUnknown", |scope, _| scope.clock_skew = None),
         ("NoSeries", |_, samples| {
@@ -206,8 +227,9 @@ fn errors_before_the_first_scrape_of_a_new_pod_count() {
     let new_times = series("new", "", |ago| (ago <= 15).then_some((NOW - ago) as f64));
     samples.insert(Metric::RequestTimes, Ok(vec![times("a"), new_times]));
     let mut scope = scope(&["a"]);
-    scope.pods.as_mut().unwrap().push(LivePod { name: "new".into(), started: at(20) });
-    assert!(matches!(judge(&error_rate(Role::Gate, 0.01), &scope, &samples), Judgement::Unmet(_)));
+    scope.pods.as_mut().unwrap().push(LivePod { name: "new".into(), started: at(20), restarts: 0 });
+    let judgement = judge(&error_rate(Role::Gate, 0.01), &scope, &samples);
+    assert!(matches!(judgement, Judgement::Unmet(_)), "{judgement:?}");
 }
 
 #[test]
@@ -225,13 +247,13 @@ fn a_restart_loses_nothing_that_was_sampled() {
 }
 
 #[test]
-fn a_pod_without_a_sample_at_the_start_of_the_window_does_not_bring_its_whole_life_along() {
+fn what_an_old_pod_did_before_its_first_sample_is_unknown() {
     let old = |rate: f64| series("a", "", move |ago| (ago <= 55).then_some(1_000_000.0 + rate * (600 - ago) as f64));
     let mut samples = on_grid();
     samples.insert(Metric::Requests, Ok(vec![old(100.0)]));
     samples.insert(Metric::Errors, Ok(vec![series("a", "", |ago| (ago <= 55).then_some(5.0 * (600 - ago) as f64))]));
     samples.insert(Metric::RequestTimes, Ok(vec![series("a", "", |ago| (ago <= 55).then_some((NOW - ago) as f64))]));
-    assert!(matches!(judge(&error_rate(Role::Gate, 0.01), &scope(&["a"]), &samples), Judgement::Unmet(_)));
+    assert!(matches!(gap(judge(&error_rate(Role::Gate, 0.01), &scope(&["a"]), &samples)), Gap::BeginsLate { .. }));
 }
 
 #[test]
@@ -305,8 +327,9 @@ fn a_limit_that_no_request_can_exceed_is_refused() {
 
 fn breaker(state: impl Fn(i64) -> Option<f64>) -> Judgement {
     let encoding = Encoding { closed: 0.0, half_open: 1.0, open: 2.0 };
-    let stuck_open = condition(Role::Trigger, Measure::StuckOpen { breaker: "cache".into(), encoding });
-    let metric = Metric::BreakerState { breaker: "cache".into(), window: stuck_open.window };
+    let stuck_open =
+        condition(Role::Trigger, Measure::Stuck { breaker: "cache".into(), state: StuckState::Open, encoding });
+    let metric = Metric::BreakerState { breaker: "cache".into() };
     let mut samples = on_grid();
     samples.insert(metric, Ok(vec![series("a", "redis-cache", state)]));
     judge(&stuck_open, &scope(&["a"]), &samples)
@@ -337,7 +360,15 @@ fn a_breaker_that_was_not_watched_is_neither() {
 
 #[test]
 fn a_query_needs_exactly_one_series() {
-    let query = Query { promql: "x".into(), comparison: Comparison::Below, limit: 2.0, throughout: false };
+    let query = Query {
+        promql: "x".into(),
+        comparison: Comparison::Below,
+        limit: 2.0,
+        throughout: false,
+        reach: Duration::ZERO,
+        shortest_range: None,
+        of_latency: false,
+    };
     let asked = Condition { window: Duration::ZERO, ..condition(Role::Gate, Measure::Query(query.clone())) };
     let answered = |values: &[f64]| {
         let mut samples = on_grid();
@@ -359,7 +390,7 @@ fn a_query_needs_exactly_one_series() {
 fn rank(judgement: &Judgement) -> u8 {
     match judgement {
         Judgement::Unmet(_) => 0,
-        Judgement::Error(_) | Judgement::Inconclusive(..) => 1,
+        Judgement::Error(_) | Judgement::Missing(_) | Judgement::Inconclusive(..) => 1,
         Judgement::Met(_) => 2,
     }
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::condition::StuckState;
+
 /// The verdict on one condition.
 ///
 /// `Met` of a gate reads "passed", of a trigger "firing"; `Unmet` reads "failed" and "quiet". Both need [`Evidence`],
@@ -17,6 +19,8 @@ pub enum Judgement {
     Unmet(Evidence),
     /// Not enough evidence: time or traffic can lift it.
     Inconclusive(Gap, Option<Box<Evidence>>),
+    /// The samples are missing, and the gate says that this fails it.
+    Missing(Gap),
     /// The samples could not be had or make no sense: somebody has to look.
     Error(Fault),
 }
@@ -61,6 +65,11 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// The end of the window.
+    pub fn to(&self) -> Timestamp {
+        self.to
+    }
+
     pub fn finding(&self) -> &Finding {
         &self.finding
     }
@@ -70,27 +79,115 @@ impl Evidence {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Finding {
-    /// `events` of `requests` were errors, or slower than the limit.
-    Share {
-        events: u64,
-        requests: u64,
-        /// Bounds of the true share at the condition's confidence, 0 to 1.
-        low: f64,
-        high: f64,
-        /// Likelihood ratio reached, and the one that is needed.
-        evidence: f64,
-        needed: f64,
-        /// The quantile in seconds, interpolated between bucket edges; for display only.
+    /// `events` of `requests` were errors, slower than the limit, or failed calls of a breaker.
+    Share(Share),
+    /// Breaker instances that stayed in a state during the whole window.
+    Breaker { state: StuckState, watched: usize, not_closed_now: usize, stuck: Vec<Stuck> },
+    /// Breaker instances that stopped being closed, newest last; of those the ones that were asked for are counted.
+    Trips {
+        /// At least so many.
+        counted: u64,
+        watched: usize,
+        /// Calls of all instances in the window, where that is known.
         #[serde(skip_serializing_if = "Option::is_none")]
-        quantile_seconds: Option<f64>,
-        /// The pod with the greatest share.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        worst: Option<PodShare>,
+        requests: Option<u64>,
+        trips: Vec<Trip>,
     },
-    /// Breaker instances that were never closed during the window.
-    Breaker { watched: usize, not_closed_now: usize, stuck: Vec<Stuck> },
+    /// The canary beside the stable pods, over the same minutes.
+    Comparison(Comparison),
+    /// The pod whose memory grew most.
+    Growth {
+        pod: String,
+        /// By this share of what it had at the beginning of the window, before anything is taken off.
+        growth: f64,
+        /// By how much pods grew as long before the change, where that is known; it is taken off if it is positive.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        before: Option<f64>,
+    },
+    /// The pod that decides on the use of memory, with the shares of the limit that it used in the window.
+    Use { pod: String, least: f64, most: f64, newest: f64, limit_bytes: u64 },
     /// The newest value of a query, and how many points were compared.
     Value { value: f64, points: usize },
+}
+
+/// Counts against a limit.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Share {
+    /// In the window.
+    pub events: u64,
+    pub requests: u64,
+    /// Bounds of the true share in the window at the condition's confidence, 0 to 1.
+    pub low: f64,
+    pub high: f64,
+    /// Likelihood ratio reached since evidence began, and the one that is needed.
+    pub evidence: f64,
+    pub needed: f64,
+    /// When evidence began: at the change, or after the last proven violation.
+    pub since: Timestamp,
+    /// Counts since then.
+    pub events_since: u64,
+    pub requests_since: u64,
+    /// How many events come together on average, at least 1, as the day before the change showed it, or else the time
+    /// since.
+    pub bursts: f64,
+    /// Of a trigger: the most likely beginning of the breach.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub onset: Option<Timestamp>,
+    /// The quantile in seconds, interpolated between bucket edges; for display only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantile_seconds: Option<f64>,
+    /// The pod with the greatest share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worst: Option<PodShare>,
+}
+
+/// Canary counts beside stable ones.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Comparison {
+    pub canary_events: u64,
+    pub canary_requests: u64,
+    pub stable_events: u64,
+    pub stable_requests: u64,
+    /// The canary's share over the stable pods' share in the window; None where the stable pods had no event.
+    pub ratio: Option<f64>,
+    /// Bounds of the true ratio in the window at the condition's confidence; None where nothing bounds it from above.
+    pub low: f64,
+    pub high: Option<f64>,
+    /// The greatest ratio that is allowed, above 0. Of a latency it is that of the requests slower than `edge_seconds`.
+    pub limit: f64,
+    /// Likelihood ratio reached since evidence began, and the one that is needed.
+    pub evidence: f64,
+    pub needed: f64,
+    pub since: Timestamp,
+    /// How many events come together on average, at least 1, as the time before the change showed it.
+    pub bursts: f64,
+    /// Events are the requests slower than this bucket edge; none of errors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edge_seconds: Option<f64>,
+    /// The quantile in seconds of canary and stable pods, interpolated; for display only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantile_seconds: Option<(f64, f64)>,
+    /// The canary's share of the requests, and the one that its number of pods would give it, where they differ by more
+    /// than a factor of 1.25 and more than chance explains.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uneven_traffic: Option<(f64, f64)>,
+}
+
+/// A breaker that stopped being closed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Trip {
+    pub pod: String,
+    pub breaker: String,
+    /// The end of the block in which it happened.
+    pub at: Timestamp,
+    /// The dependency was healthy: the trip was false. None where that is unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub healthy: Option<bool>,
+    /// The breaker's calls just before, and how many of them failed, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failures: Option<u64>,
 }
 
 /// One pod's part of a share.
@@ -152,6 +249,19 @@ pub enum Gap {
         have: f64,
         need: f64,
     },
+    /// The first sample of a pod that ran already comes too long after the beginning: what happened before is unknown.
+    BeginsLate {
+        metric: String,
+        pod: String,
+        #[serde(serialize_with = "seconds")]
+        missing: Duration,
+    },
+    /// A pod's counter comes from several scrape targets or Prometheus replicas, and would be counted several times.
+    SeveralSources {
+        metric: String,
+        pod: String,
+        sources: u64,
+    },
     /// A counter fell although its pod did not restart.
     CounterFell {
         pod: String,
@@ -166,6 +276,27 @@ pub enum Gap {
         #[serde(serialize_with = "optional_seconds")]
         about: Option<Duration>,
     },
+    /// The breach has not lasted long enough.
+    BreachYoung {
+        #[serde(serialize_with = "seconds")]
+        have: Duration,
+        #[serde(serialize_with = "seconds")]
+        need: Duration,
+    },
+    /// No canary runs beside stable pods: there is nothing to compare.
+    NoBaseline,
+    /// A breaker that saw few calls proves nothing by not tripping.
+    BreakerTraffic {
+        have: u64,
+        need: u64,
+    },
+    /// What happened between two samples decides: the trips were between so many and so many.
+    TripsUnclear {
+        least: u64,
+        most: u64,
+    },
+    /// The container has no memory limit to hold its use against.
+    NoMemoryLimit,
     /// The limit lies between two bucket edges (in seconds), and the requests between them decide.
     BetweenBuckets {
         below: f64,
@@ -192,6 +323,13 @@ pub enum Gap {
     /// A condition needs exactly one series.
     SeveralSeries {
         count: usize,
+    },
+    /// A range in the query holds fewer than four samples.
+    ShortRange {
+        #[serde(serialize_with = "seconds")]
+        range: Duration,
+        #[serde(serialize_with = "seconds")]
+        interval: Duration,
     },
     /// Points are missing inside `for`.
     Interrupted {

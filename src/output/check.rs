@@ -5,6 +5,8 @@ use serde::Serialize;
 
 use super::condition::{ConditionReport, FIGURES, HEADERS};
 use super::obstacle::obstacle;
+use super::scope::ScopeReport;
+use super::words::plural;
 use super::{Report, SCHEMA, table};
 use crate::error::ExitStatus;
 use crate::rollout::decision::{Decision, Outcome};
@@ -25,6 +27,7 @@ pub struct CheckReport {
     outcome: &'static str,
     exit: u8,
     obstacles: Vec<Obstacle>,
+    scope: ScopeReport,
     conditions: Vec<ConditionReport>,
     /// The queries that were sent to Prometheus.
     queries: serde_json::Value,
@@ -38,6 +41,7 @@ impl CheckReport {
         rollout: &Rollout,
         workload: &Workload,
         decision: &Decision,
+        scope: ScopeReport,
         queries: serde_json::Value,
         at: Timestamp,
     ) -> Self {
@@ -59,6 +63,7 @@ impl CheckReport {
             outcome: outcome.word(),
             exit: ExitStatus::from(outcome) as u8,
             obstacles: decision.route.obstacles.clone(),
+            scope,
             conditions: conditions(decision),
             queries,
             summary,
@@ -72,10 +77,27 @@ impl CheckReport {
     }
 }
 
+impl CheckReport {
+    /// What is still waited for, or could not be found out, in one line.
+    pub fn waits_for(&self) -> String {
+        let obstacles = self.obstacles.iter().filter(|blocking| blocking.passes_with_time()).map(obstacle);
+        let conditions = self.conditions.iter().filter_map(ConditionReport::waits_for);
+        let waiting: Vec<String> = obstacles.chain(conditions).collect();
+        match waiting.as_slice() {
+            [] => self.summary.clone(),
+            [only] => only.clone(),
+            [first, others @ ..] => format!("{first}; and {}", plural(others.len() as u64, "other line")),
+        }
+    }
+}
+
 impl Report for CheckReport {
     fn lines(&self) -> Vec<String> {
         let mut lines = vec![self.summary.clone()];
         lines.extend(held_and_judged(&self.obstacles, &self.conditions));
+        if self.conditions.iter().any(ConditionReport::is_measured) {
+            lines.extend(self.scope.lines());
+        }
         lines.extend(self.next.iter().map(|next| format!("next: {next}")));
         lines
     }
@@ -104,8 +126,9 @@ pub fn held_and_judged(obstacles: &[Obstacle], conditions: &[ConditionReport]) -
     let word = |blocking: &Obstacle| if blocking.passes_with_time() { "waiting" } else { "held" };
     let mut lines: Vec<String> =
         obstacles.iter().map(|blocking| format!("{:<9} {}", word(blocking), obstacle(blocking))).collect();
-    if !conditions.is_empty() {
-        lines.extend(table::lines(&HEADERS, &FIGURES, conditions.iter().map(ConditionReport::row)));
+    let mut rows = conditions.iter().filter_map(ConditionReport::row).peekable();
+    if rows.peek().is_some() {
+        lines.extend(table::lines(&HEADERS, &FIGURES, rows));
     }
     lines
 }

@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
-use super::trouble;
-use super::words::{count, latency, number, percent, plural};
-use crate::judge::condition::{Condition, Measure, Role};
-use crate::judge::verdict::{Evidence, Fault, Finding, Gap, Judgement};
-use crate::rollout::decision::Judged;
+use super::words::{count, number, plural, some};
+use super::{finding, trouble};
+use crate::judge::condition::{Comparison, Condition, Measure, Method, Role};
+use crate::judge::verdict::{Evidence, Fault, Gap, Judgement};
+use crate::rollout::decision::{Judged, Outcome};
+use crate::rollout::pods::PodSignals;
 use crate::rollout::position::SignOff;
 
 /// A judged condition as programs read it.
@@ -15,6 +16,13 @@ pub struct ConditionReport {
     pub condition: String,
     pub role: Role,
     pub verdict: &'static str,
+    /// In seconds; none of a sign-off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<Method>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -23,8 +31,11 @@ pub struct ConditionReport {
     pub fault: Option<Fault>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signed: Option<SignOff>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pods: Option<PodSignals>,
+    /// None where there is nothing worth a line.
     #[serde(skip)]
-    row: [String; 5],
+    row: Option<[String; 5]>,
 }
 
 /// Headers of the rows, and which columns hold figures.
@@ -45,18 +56,71 @@ impl ConditionReport {
                     condition: format!("signed {name}"),
                     role: Role::Gate,
                     verdict,
+                    window: None,
+                    confidence: None,
+                    method: None,
                     evidence: None,
                     missing: None,
                     fault: None,
                     signed: signed.clone(),
-                    row: [verdict.to_owned(), format!("signed {name}"), String::new(), String::new(), evidence],
+                    pods: None,
+                    row: Some([verdict.to_owned(), format!("signed {name}"), String::new(), String::new(), evidence]),
                 }
             }
+            Judged::Pods(signals) => pods(signals, judged.outcome()),
         }
     }
 
-    pub fn row(&self) -> Vec<String> {
-        self.row.to_vec()
+    /// Whether samples were asked for, rather than somebody's word.
+    pub fn is_measured(&self) -> bool {
+        self.window.is_some()
+    }
+
+    /// What time or traffic can still lift, or another attempt, if anything.
+    pub fn waits_for(&self) -> Option<String> {
+        let [_, condition, _, _, why] = self.row.as_ref()?;
+        ["waiting", "error"].contains(&self.verdict).then(|| format!("{condition}: {why}"))
+    }
+
+    pub fn row(&self) -> Option<Vec<String>> {
+        self.row.as_ref().map(|row| row.to_vec())
+    }
+}
+
+/// Pods that are all ready and never restarted are not worth a line.
+fn pods(signals: &PodSignals, outcome: Outcome) -> ConditionReport {
+    let verdict = match outcome {
+        Outcome::RollBack => "firing",
+        Outcome::Held | Outcome::Error | Outcome::Inconclusive => "waiting",
+        Outcome::Proceed | Outcome::NothingToDo => "quiet",
+    };
+    let PodSignals { judged, ready, restarts, crash_loops, not_ready } = signals;
+    let mut parts = Vec::new();
+    if !crash_loops.is_empty() {
+        let crash = if crash_loops.len() == 1 { "crash-loops" } else { "crash-loop" };
+        parts.push(format!("{} {crash}", some(crash_loops)));
+    }
+    let restarted = if *restarts > 0 { format!(", {}", plural(*restarts, "restart")) } else { String::new() };
+    parts.push(format!("{} of {} ready{restarted}", count(*ready as u64), count(*judged as u64)));
+    if !not_ready.is_empty() {
+        let not_ready =
+            not_ready.iter().map(|pod| format!("{}: {}", pod.pod, pod.why.as_deref().unwrap_or("starting")));
+        parts.push(some(&not_ready.collect::<Vec<_>>()));
+    }
+    let row = [verdict.to_owned(), "pods".to_owned(), String::new(), String::new(), parts.join("; ")];
+    ConditionReport {
+        condition: "pods".to_owned(),
+        role: Role::Trigger,
+        verdict,
+        evidence: None,
+        missing: None,
+        fault: None,
+        signed: None,
+        window: None,
+        confidence: None,
+        method: None,
+        pods: Some(signals.clone()),
+        row: signals.is_remarkable().then_some(row),
     }
 }
 
@@ -66,97 +130,116 @@ fn measured(condition: &Condition, judgement: &Judgement) -> ConditionReport {
         (Role::Gate, Judgement::Unmet(evidence)) => ("failed", Some(evidence), None, None),
         (Role::Trigger, Judgement::Met(evidence)) => ("firing", Some(evidence), None, None),
         (Role::Trigger, Judgement::Unmet(evidence)) => ("quiet", Some(evidence), None, None),
+        (_, Judgement::Inconclusive(gap, evidence)) if gap.needs_somebody() => {
+            ("held", evidence.as_deref(), Some(gap), None)
+        }
         (_, Judgement::Inconclusive(gap, evidence)) => ("waiting", evidence.as_deref(), Some(gap), None),
+        (_, Judgement::Missing(gap)) => ("failed", None, Some(gap), None),
         (_, Judgement::Error(fault)) => ("error", None, None, Some(fault)),
     };
-    let value = evidence.map(value).unwrap_or_default();
+    let value = evidence.map(finding::value).unwrap_or_default();
     let (name, limit) = name_and_limit(condition);
     let why = match (missing, fault, evidence) {
-        (Some(gap), _, _) => trouble::gap(gap),
+        (Some(gap), _, evidence) => {
+            let reached = evidence.and_then(finding::reached).map(|reached| format!("{reached}; ")).unwrap_or_default();
+            format!("{reached}{}", trouble::gap(gap))
+        }
         (_, Some(fault), _) => trouble::fault(fault),
-        (_, _, Some(evidence)) => explanation(condition, evidence, matches!(judgement, Judgement::Met(_))),
+        (_, _, Some(evidence)) => finding::explanation(condition, evidence, matches!(judgement, Judgement::Met(_))),
         (None, None, None) => String::new(),
     };
     ConditionReport {
         condition: condition.text.clone(),
         role: condition.role,
         verdict,
+        window: Some(condition.window.as_secs_f64()),
+        confidence: Some(condition.confidence),
+        method: Some(condition.method),
         evidence: evidence.cloned(),
         missing: missing.cloned(),
         fault: fault.cloned(),
         signed: None,
-        row: [verdict.to_owned(), name, value, limit, why],
+        pods: None,
+        row: Some([verdict.to_owned(), name, value, limit, why]),
     }
 }
 
 /// The condition as it is written, with the limit in a column of its own where it has one.
 fn name_and_limit(condition: &Condition) -> (String, String) {
-    let (before, operator, after) = match (&condition.measure, condition.role) {
-        (Measure::StuckOpen { .. }, _) => return (condition.text.clone(), String::new()),
-        (Measure::Query(query), _) => {
-            let operator = format!(" {} ", query.comparison);
-            match condition.text.split_once(&operator) {
-                Some((before, after)) => (before, operator, after),
-                None => return (condition.text.clone(), format!("{} {}", query.comparison, number(query.limit))),
-            }
-        }
-        (Measure::ErrorRate { .. } | Measure::Latency { .. }, role) => {
-            let operator = if role == Role::Gate { " < " } else { " > " };
-            match condition.text.split_once(operator) {
-                Some((before, after)) => (before, operator.to_owned(), after),
-                None => return (condition.text.clone(), String::new()),
-            }
-        }
+    let own = |comparison: &Comparison, limit: String| match condition.text.split_once(&format!(" {comparison} ")) {
+        Some((before, after)) => Ok((before, comparison.to_string(), after)),
+        None => Err((condition.text.clone(), format!("{comparison} {limit}"))),
+    };
+    let of_role = |operator: &str| match condition.text.split_once(&format!(" {operator} ")) {
+        Some((before, after)) => Ok((before, operator.to_owned(), after)),
+        None => Err((condition.text.clone(), String::new())),
+    };
+    let parts = match (&condition.measure, condition.role) {
+        (
+            Measure::Stuck { .. } | Measure::ErrorRateAgainstBaseline { .. } | Measure::LatencyAgainstBaseline { .. },
+            _,
+        ) => return (condition.text.clone(), String::new()),
+        (Measure::Query(query), _) => own(&query.comparison, number(query.limit)),
+        (Measure::Trips { comparison, limit, .. }, _) => own(comparison, count(*limit)),
+        (
+            Measure::ErrorRate { .. }
+            | Measure::Latency { .. }
+            | Measure::BreakerFailures { .. }
+            | Measure::MemoryGrowth { .. }
+            | Measure::MemoryUse { .. },
+            role,
+        ) => of_role(if role == Role::Gate { "<" } else { ">" }),
+    };
+    let (before, operator, after) = match parts {
+        Ok(parts) => parts,
+        Err(whole) => return whole,
     };
     let (limit, window) = after.split_once(' ').unwrap_or((after, ""));
-    (format!("{before} {window}").trim_end().to_owned(), format!("{} {limit}", operator.trim()))
+    (format!("{before} {window}").trim_end().to_owned(), format!("{operator} {limit}"))
 }
 
-fn value(evidence: &Evidence) -> String {
-    match evidence.finding() {
-        Finding::Share { quantile_seconds: Some(seconds), .. } => latency(*seconds),
-        Finding::Share { events, requests, .. } => percent(ratio(*events, *requests)),
-        Finding::Breaker { not_closed_now: 0, .. } => "closed".to_owned(),
-        Finding::Breaker { not_closed_now, stuck, .. } if stuck.is_empty() => format!("{not_closed_now} open"),
-        Finding::Breaker { .. } => "stuck".to_owned(),
-        Finding::Value { value, .. } => number(*value),
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::judge::condition::Encoding;
+    use crate::rollout::pods::NotReady;
+
+    fn line(signals: &PodSignals) -> Option<String> {
+        let report = ConditionReport::of(&Judged::Pods(signals.clone()));
+        assert_eq!(report.pods.as_ref(), Some(signals), "in JSON they are always told");
+        report.row().map(|row| format!("{}: {}", row[0], row[4]))
     }
-}
 
-fn explanation(condition: &Condition, evidence: &Evidence, met: bool) -> String {
-    match evidence.finding() {
-        Finding::Share { events, requests, low, high, worst, quantile_seconds, .. } => {
-            let slow = if quantile_seconds.is_some() { " slower" } else { "" };
-            let counted = format!("{} of {}{slow}", count(*events), plural(*requests, "request"));
-            let bad = met == (condition.role == Role::Trigger);
-            if bad {
-                let sure = format!(
-                    "{} to {} with {} confidence",
-                    percent(*low),
-                    percent(*high),
-                    percent(condition.confidence)
-                );
-                let worst = worst
-                    .as_ref()
-                    .map(|worst| format!("; most on {} ({})", worst.pod, percent(ratio(worst.events, worst.requests))));
-                format!("{counted}; {sure}{}", worst.unwrap_or_default())
-            } else {
-                format!("{counted}; at most {}", percent(*high))
-            }
-        }
-        Finding::Breaker { watched, stuck, .. } if stuck.is_empty() => {
-            format!("{} watched", plural(*watched as u64, "breaker"))
-        }
-        Finding::Breaker { stuck, .. } => {
-            let stuck: Vec<String> = stuck.iter().map(|stuck| format!("{} on {}", stuck.breaker, stuck.pod)).collect();
-            format!("not closed once: {}", super::words::some(&stuck))
-        }
-        Finding::Value { points: 0 | 1, .. } => String::new(),
-        Finding::Value { points, .. } => format!("{points} points"),
+    #[test]
+    fn pods_are_worth_a_line_only_if_something_is_wrong_with_them() {
+        let healthy = PodSignals { judged: 10, ready: 10, ..PodSignals::default() };
+        let not_ready = |pod: &str, why: Option<&str>| NotReady { pod: pod.into(), why: why.map(str::to_owned) };
+        assert_eq!(line(&healthy), None);
+        let restarted = PodSignals { restarts: 1, ..healthy.clone() };
+        assert_eq!(line(&restarted).unwrap(), "quiet: 10 of 10 ready, 1 restart");
+        let waiting = vec![not_ready("updog-a", Some("Unschedulable")), not_ready("updog-b", None)];
+        let waiting = PodSignals { ready: 8, not_ready: waiting, ..healthy.clone() };
+        assert_eq!(line(&waiting).unwrap(), "waiting: 8 of 10 ready; updog-a: Unschedulable, updog-b: starting");
+        let crashing = PodSignals { ready: 9, restarts: 4, crash_loops: vec!["updog-a".into()], ..healthy };
+        assert_eq!(line(&crashing).unwrap(), "firing: updog-a crash-loops; 9 of 10 ready, 4 restarts");
     }
-}
 
-#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-fn ratio(events: u64, requests: u64) -> f64 {
-    if requests == 0 { 0.0 } else { events as f64 / requests as f64 }
+    #[test]
+    fn the_limit_of_trips_has_a_column_of_its_own() {
+        let measure = Measure::Trips {
+            breaker: "cache".into(),
+            only_false: true,
+            health: None,
+            encoding: Encoding::OF_LABELS,
+            comparison: Comparison::Equals,
+            limit: 0,
+        };
+        let named = |text: &str| {
+            name_and_limit(&Condition::new(Role::Gate, text.into(), measure.clone(), Duration::from_secs(60)))
+        };
+        assert_eq!(named("false_trips(cache) == 0 over 7d"), ("false_trips(cache) over 7d".into(), "== 0".into()));
+        assert_eq!(named("no-false-trips"), ("no-false-trips".into(), "== 0".into()));
+    }
 }

@@ -11,6 +11,7 @@ pub fn gap(gap: &Gap) -> String {
             let left = need.saturating_sub(*have);
             format!("{} of {}, {} more", duration(*have), duration(*need), duration(left))
         }
+        Gap::NoSeries { metric } if metric == "query" => "the query returns nothing: is the name right?".to_owned(),
         Gap::NoSeries { metric } => format!("no {metric} series of these pods: is the name right, are they scraped?"),
         Gap::MissingPods { metric, pods } => format!("no {metric} from {}", some(pods)),
         Gap::TooFewSamples { metric } => format!("too few {metric} samples to tell the scrape interval"),
@@ -20,6 +21,24 @@ pub fn gap(gap: &Gap) -> String {
         Gap::Coverage { metric, pod, have, need } => {
             format!("{pod} has {} of the expected {metric} samples, {} needed", percent(*have), percent(*need))
         }
+        Gap::BeginsLate { metric, pod, missing } => {
+            format!("no {metric} sample of {pod} in the first {}: what happened then is unknown", duration(*missing))
+        }
+        Gap::SeveralSources { metric, pod, sources } => format!(
+            "{metric} of {pod} come from {} and would be counted as often: name one in prometheus.selector",
+            plural(*sources, "scrape target")
+        ),
+        Gap::BreachYoung { have, need } => {
+            format!("above the limit for {} of {}", duration(*have), duration(*need))
+        }
+        Gap::NoBaseline => "no canary runs beside stable pods: there is nothing to compare".to_owned(),
+        Gap::BreakerTraffic { have, need } => {
+            format!("{} of the {} that would prove something", plural(*have, "call"), count(*need))
+        }
+        Gap::TripsUnclear { least, most } => {
+            format!("between {} and {}: the samples cannot tell", count(*least), plural(*most, "trip"))
+        }
+        Gap::NoMemoryLimit => "the container has no memory limit".to_owned(),
         Gap::CounterFell { pod } => {
             format!("a counter of {pod} fell, but the pod did not restart: is it scraped by more than one job?")
         }
@@ -34,7 +53,7 @@ pub fn gap(gap: &Gap) -> String {
             )
         }
         Gap::MoreRequests { have, more: None, .. } => {
-            format!("{} so far, too near the limit to tell", plural(*have, "request"))
+            format!("{} so far prove neither good nor bad", plural(*have, "request"))
         }
         Gap::BetweenBuckets { below, above } => format!(
             "the limit lies between the bucket edges {} and {}: add a bucket there, or use one of them as limit",
@@ -61,6 +80,11 @@ pub fn gap(gap: &Gap) -> String {
         Gap::NotANumber => "the value is NaN: is there traffic?".to_owned(),
         Gap::Infinite => "the value is infinite".to_owned(),
         Gap::SeveralSeries { count } => format!("the query returns {count} series, one is needed"),
+        Gap::ShortRange { range, interval } => format!(
+            "the range [{}] holds fewer than 4 samples of pods that are scraped every {}: make it longer",
+            duration(*range),
+            duration(*interval)
+        ),
         Gap::Interrupted { have, need } => format!("{have} of {need} points: the series was interrupted"),
     }
 }

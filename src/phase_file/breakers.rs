@@ -2,14 +2,16 @@
 //!
 //! It does not know which phase switches which breaker on.
 
-use super::error::{Fault, excerpt};
+use std::fmt::Display;
+
+use super::error::{Fault, Place, excerpt};
 use super::fields::{Fields, entries, list, name, names, not_a_name, quoted, scalar, text};
 use super::node::{Key, Node};
-use super::promql;
+use super::promql_lint::{self, Purpose};
 use super::rollout_file::metric;
-use super::unit;
+use super::{promql, unit};
 use crate::judge::condition::Encoding;
-use crate::rollout::declaration::{Breaker, BreakerMetrics};
+use crate::rollout::declaration::{Breaker, BreakerMetrics, StateSource};
 use crate::rollout::name::{BreakerName, FlagName};
 
 /// No breaker can have this name.
@@ -48,37 +50,73 @@ pub fn breakers(node: &Node) -> Result<Breakers, Fault> {
     Ok(declared)
 }
 
-/// `requests` and `failures` are part of the format, but nothing of this version reads them.
 fn metrics(node: &Node) -> Result<BreakerMetrics, Fault> {
     let fields = Fields::open(node, "metrics", &["requests", "failures", "state", "label"])?;
-    for counter in ["requests", "failures"] {
-        fields.get(counter).map(metric).transpose()?;
+    let counter = |name: &str| fields.get(name).map(metric).transpose();
+    let (requests, failures) = (counter("requests")?, counter("failures")?);
+    let state_node = fields.require("state")?;
+    let state = state(state_node)?;
+    let label = label(fields.require("label")?)?;
+    if let StateSource::Labels { label: of_state, .. } = &state
+        && *of_state == label
+    {
+        return Err(Fault::new(state_node.place, format!("`{label}` tells the breakers apart, not their states"))
+            .label("the label of `state` is another one"));
     }
-    let state = Fields::open(fields.require("state")?, "state", &["gauge", "closed", "half_open", "open"])?;
-    let mut values: Vec<f64> = Vec::new();
-    for name in ["closed", "half_open", "open"] {
-        let node = state.require(name)?;
-        let value = unit::number(&scalar(node, "the value of a state")?.text, node.place)?;
-        if values.iter().any(|other| (other - value).abs() < f64::EPSILON) {
-            return Err(Fault::new(node.place, format!("two states are {value}")).label("each its own number"));
-        }
-        values.push(value);
-    }
-    let &[closed, half_open, open] = values.as_slice() else {
-        return Err(Fault::new(state.place, "three states are needed"));
+    Ok(BreakerMetrics { requests, failures, state, label })
+}
+
+/// One gauge whose value is the state, or, with a label, one gauge for each state.
+fn state(node: &Node) -> Result<StateSource, Fault> {
+    let fields = Fields::open(node, "state", &["gauge", "label", "closed", "half_open", "open"])?;
+    let gauge = metric(fields.require("gauge")?)?;
+    let number = |node: &Node| unit::number(&scalar(node, "the value of a state")?.text, node.place);
+    let Some(label_node) = fields.get("label") else {
+        let same = |a: &f64, b: &f64| (a - b).abs() < f64::EPSILON;
+        let [closed, half_open, open] = three_states(&fields, number, same)?;
+        return Ok(StateSource::Values { gauge, encoding: Encoding { closed, half_open, open } });
     };
-    let label = fields.require("label")?;
-    let label_text = text(label, "a label")?;
-    promql::label_name(label_text, label.place)?;
-    Ok(BreakerMetrics {
-        state_gauge: metric(state.require("gauge")?)?,
-        encoding: Encoding { closed, half_open, open },
-        label: label_text.to_owned(),
-    })
+    let label = label(label_node)?;
+    let value = |node: &Node| text(node, "the label value of a state").map(str::to_owned);
+    let [closed, half_open, open] = three_states(&fields, value, |a, b| a == b)?;
+    Ok(StateSource::Labels { gauge, label, closed, half_open, open })
+}
+
+/// What stands for closed, half-open and open; refuses two that are the same.
+fn three_states<T: Display>(
+    fields: &Fields<'_>,
+    read: impl Fn(&Node) -> Result<T, Fault>,
+    same: impl Fn(&T, &T) -> bool,
+) -> Result<[T; 3], Fault> {
+    let state = |name: &str| -> Result<(T, Place), Fault> {
+        let node = fields.require(name)?;
+        Ok((read(node)?, node.place))
+    };
+    let [closed, half_open, open] = [state("closed")?, state("half_open")?, state("open")?];
+    for (a, b) in [(&closed, &half_open), (&closed, &open), (&half_open, &open)] {
+        if same(&a.0, &b.0) {
+            return Err(
+                Fault::new(b.1, format!("two states are {}", excerpt(&a.0.to_string()))).label("each its own value")
+            );
+        }
+    }
+    Ok([closed.0, half_open.0, open.0])
+}
+
+fn label(node: &Node) -> Result<String, Fault> {
+    let label = text(node, "a label")?;
+    promql::label_name(label, node.place)?;
+    Ok(label.to_owned())
+}
+
+fn health(node: &Node) -> Result<String, Fault> {
+    let query = text(node, "the health query")?;
+    promql_lint::check(&promql::query(query, node.place)?, query, node, Purpose::Health)?;
+    Ok(query.to_owned())
 }
 
 fn breaker(key: &Key, node: &Node) -> Result<Breaker, Fault> {
-    const KNOWN: [&str; 6] = ["flag", "on", "off", "match", "settings", "never_for"];
+    const KNOWN: [&str; 7] = ["flag", "on", "off", "match", "health", "settings", "never_for"];
     let what = "the name of a breaker";
     let own_name =
         key.text.parse::<BreakerName>().map_err(|_| not_a_name::<BreakerName>(key.place, what, &key.text))?;
@@ -101,7 +139,8 @@ fn breaker(key: &Key, node: &Node) -> Result<Breaker, Fault> {
         return Err(Fault::new(key.place, format!("`{flag}` is the flag and a setting")));
     }
     let never_for = fields.get("never_for").map_or(Ok(vec![]), classes)?;
-    Ok(Breaker { name: own_name, flag, on, off, pattern: pattern.to_owned(), settings, never_for })
+    let health = fields.get("health").map(health).transpose()?;
+    Ok(Breaker { name: own_name, flag, on, off, pattern: pattern.to_owned(), health, settings, never_for })
 }
 
 fn classes(node: &Node) -> Result<Vec<String>, Fault> {

@@ -1,104 +1,58 @@
 //! Conditions written as one line: `p95 < 400ms over 30m`, `error_rate > 2% for 2m`, `stuck_open(cache) for 10m`.
 //!
-//! A gate says what must be (`<`, `over`), a trigger what must not (`>`, `for`). It does not know where conditions stand
-//! in a file, nor how they are judged.
+//! It does not know where conditions stand in a file, which words suit which indicator, nor how they are judged.
 
 use std::ops::Range;
-use std::time::Duration;
 
+use super::asked::{self, Asked, Word};
 use super::error::{Fault, Place, excerpt};
-use super::indicator::{self, Indicator};
+use super::indicator;
 use super::node::{Node, Scalar};
-use super::unit;
-use crate::judge::condition::{Condition, Measure, Role};
+use super::relation::{self, Relation, relation, who_says_the_window, window_word};
+use crate::judge::condition::{Condition, Role};
 use crate::rollout::declaration::Header;
-
-/// The words that belong to a role, and those of the other one.
-#[derive(Debug, Clone, Copy)]
-pub struct Words {
-    /// "a gate", "a trigger".
-    pub role: &'static str,
-    pub operator: &'static str,
-    /// The operator in the mapping form.
-    pub limit: &'static str,
-    pub window: &'static str,
-    pub other_limit: &'static str,
-    pub other_window: &'static str,
-}
-
-impl Words {
-    pub fn of(role: Role) -> Self {
-        match role {
-            Role::Gate => Self {
-                role: "a gate",
-                operator: "<",
-                limit: "below",
-                window: "over",
-                other_limit: "above",
-                other_window: "for",
-            },
-            Role::Trigger => Self {
-                role: "a trigger",
-                operator: ">",
-                limit: "above",
-                window: "for",
-                other_limit: "below",
-                other_window: "over",
-            },
-        }
-    }
-}
-
-/// A condition with the defaults of its role.
-pub fn condition(role: Role, text: String, measure: Measure, window: Duration) -> Condition {
-    let confidence = match role {
-        Role::Gate => Condition::GATE_CONFIDENCE,
-        Role::Trigger => Condition::TRIGGER_CONFIDENCE,
-    };
-    Condition { role, text, measure, window, confidence, min_requests: 0 }
-}
 
 /// Reads the condition that `scalar`, the value of `node`, holds.
 pub fn from_text(node: &Node, scalar: &Scalar, role: Role, header: &Header) -> Result<Condition, Fault> {
     let mut line = Line { node, tokens: tokens(&scalar.text), next: 0, end: scalar.text.trim_end().len() };
-    let words = Words::of(role);
     let subject = line.take("an indicator")?;
     let (name, breaker) = split_breaker(&line, &subject)?;
-    let indicator = indicator::indicator(name.text, line.place(&name), header)?;
-    let measure = match (indicator, breaker) {
-        (Indicator::StuckOpen, Some(breaker)) => {
-            stuck_open_is_no_gate(role, line.place(&name))?;
-            indicator::stuck_open(breaker.text, line.place(&breaker), header)?
+    let name = line.word(&name);
+    let indicator = indicator::indicator(name.text, name.place, header)?;
+    asked::suits(indicator, role, name)?;
+    let breaker = breaker.map(|token| line.word(&token));
+    match (breaker, indicator.is_of_a_breaker()) {
+        (None, true) => {
+            return Err(Fault::new(name.place, format!("`{}` of which breaker?", name.text))
+                .label(format!("write {}(BREAKER)", name.text)));
         }
-        (Indicator::StuckOpen, None) => {
-            return Err(
-                Fault::new(line.place(&name), "`stuck_open` of which breaker?").label("write stuck_open(BREAKER)")
-            );
-        }
-        (Indicator::ErrorRate | Indicator::Latency(_), Some(breaker)) => {
+        (Some(breaker), false) => {
             let message = format!("`{}` is not measured by breaker", name.text);
-            return Err(Fault::new(line.place(&breaker), message).label("leave it out"));
+            return Err(Fault::new(breaker.place, message).label("leave it out"));
         }
-        (Indicator::ErrorRate | Indicator::Latency(_), None) => {
-            line.expect(words.operator, words.role)?;
-            let limit = line.take("a limit")?;
-            indicator::limited(indicator, limit.text, line.place(&limit))?
+        (None, false) | (Some(_), true) => {}
+    }
+    let limit = match relation::taken(indicator, role) {
+        [] => None,
+        [first, ..] => {
+            let written = line.take(&format!("`{}`", first.sign()))?;
+            let place = line.place(&written);
+            let relation = relation(written.text, place, (indicator, name.text), role, Relation::sign)?;
+            let limit = line.take(if relation.is_to_the_baseline() { "a distance" } else { "a limit" })?;
+            if relation.is_to_the_baseline() {
+                line.expect("of", "a comparison")?;
+                line.expect("baseline", "a comparison")?;
+            }
+            Some((relation, line.word(&limit)))
         }
     };
-    line.expect(words.window, words.role)?;
+    line.expect(window_word(indicator, role), &who_says_the_window(indicator, name.text, role))?;
     let window = line.take("a duration")?;
-    let window = unit::positive_duration(window.text, line.place(&window), "a window")?;
-    line.finish()?;
+    let window = line.word(&window);
     let text = scalar.text.split_whitespace().collect::<Vec<_>>().join(" ");
-    Ok(condition(role, text, measure, window))
-}
-
-/// A breaker that is not stuck proves nothing.
-pub fn stuck_open_is_no_gate(role: Role, place: Place) -> Result<(), Fault> {
-    match role {
-        Role::Trigger => Ok(()),
-        Role::Gate => Err(Fault::new(place, "`stuck_open` is no gate").label("it belongs under `rollback`")),
-    }
+    let condition = Asked { role, indicator, name, breaker, limit, window }.condition(text, header)?;
+    line.finish()?;
+    Ok(condition)
 }
 
 /// A word or an operator, and where it stands in the text, in bytes.
@@ -119,6 +73,10 @@ struct Line<'a> {
 impl<'a> Line<'a> {
     fn place(&self, token: &Token<'_>) -> Place {
         self.node.part(token.range.clone())
+    }
+
+    fn word(&self, token: &Token<'a>) -> Word<'a> {
+        Word { text: token.text, place: self.place(token) }
     }
 
     fn take(&mut self, expected: &str) -> Result<Token<'a>, Fault> {
@@ -188,7 +146,7 @@ fn split_breaker<'a>(line: &Line<'_>, token: &Token<'a>) -> Result<(Token<'a>, O
     };
     let Some(breaker) = rest.strip_suffix(')') else {
         return Err(Fault::new(line.place(token), format!("`{}` has no closing parenthesis", excerpt(token.text)))
-            .label("write stuck_open(BREAKER)"));
+            .label(format!("write {}(BREAKER)", excerpt(name))));
     };
     let start = token.range.start;
     let inner = start + name.len() + 1;

@@ -3,14 +3,15 @@
 //! It does not know the other phases; what has to fit between them is in `order`.
 
 use super::condition::from_text;
-use super::condition_mapping::{from_indicator, from_query};
+use super::condition_mapping::from_indicator;
+use super::condition_query::from_query;
 use super::error::{Fault, Place, excerpt};
 use super::fields::{Fields, entries, list, name, quoted, scalar, text};
 use super::nearest::nearest;
 use super::node::{Key, Node, Value};
 use super::rollout_file::open;
-use super::unit;
-use crate::judge::condition::{Condition, Role};
+use super::{options, unit};
+use crate::judge::condition::{Condition, Measure, Role, Share};
 use crate::rollout::declaration::{Exposure, Flags, Gate, Header, Phase, Requirement, Step};
 use crate::rollout::name::{FlagName, PhaseName};
 
@@ -44,18 +45,22 @@ pub fn phase(document: &Node, called: &str, header: &Header) -> Result<Placed, F
     });
     let gates = fields.get("gates").map_or(Ok(&[][..]), |node| list(node, "gates"))?;
     let triggers = fields.get("rollback").map_or(Ok(&[][..]), |node| list(node, "rollback"))?;
+    let (title, risk) = (text(fields.require("title")?, "the title")?, fields.get("risk").map_or(Ok(false), risk)?);
+    let (flags, steps) = (flags(fields.require("flags")?, header)?, steps(fields.require("steps")?)?);
+    let gates = gates.iter().map(|node| gate(node, header)).collect::<Result<Vec<_>, _>>()?;
+    let triggers = triggers.iter().map(|node| trigger(node, header)).collect::<Result<Vec<_>, _>>()?;
     Ok(Placed {
         name: named.place,
         required: phases_required.collect(),
         phase: Phase {
             name: own_name,
-            title: text(fields.require("title")?, "the title")?.to_owned(),
-            high_risk: fields.get("risk").map_or(Ok(false), risk)?,
-            flags: flags(fields.require("flags")?, header)?,
+            title: title.to_owned(),
+            high_risk: risk,
+            flags,
             requires: requires.into_iter().map(|(requirement, _)| requirement).collect(),
-            steps: steps(fields.require("steps")?)?,
-            gates: gates.iter().map(|node| gate(node, header)).collect::<Result<_, _>>()?,
-            triggers: triggers.iter().map(|node| trigger(node, header)).collect::<Result<_, _>>()?,
+            steps,
+            triggers: triggers.into_iter().map(|trigger| with_healthy(trigger, &gates)).collect(),
+            gates,
         },
     })
 }
@@ -180,13 +185,39 @@ fn trigger(node: &Node, header: &Header) -> Result<Condition, Fault> {
     }
 }
 
+/// What the phase's own gates on the same share allow is healthy, unless the trigger says otherwise.
+fn with_healthy(mut trigger: Condition, gates: &[Gate]) -> Condition {
+    let allowed = gates.iter().filter_map(|gate| match gate {
+        Gate::Measured(gate) => same_share(&gate.measure, &trigger.measure),
+        Gate::SignOff(_) => None,
+    });
+    let lowest = allowed.min_by(|a, b| a.get().total_cmp(&b.get()));
+    let below = lowest.filter(|lowest| options::share(&trigger.measure).is_some_and(|limit| *lowest < limit));
+    trigger.healthy = trigger.healthy.or(below);
+    trigger
+}
+
+/// The limit of a gate that is on the same share of errors as the trigger. Quantiles are not: theirs is the share above
+/// another latency.
+fn same_share(gate: &Measure, trigger: &Measure) -> Option<Share> {
+    match (gate, trigger) {
+        (Measure::ErrorRate { limit }, Measure::ErrorRate { .. }) => Some(*limit),
+        (Measure::BreakerFailures { breaker, limit }, Measure::BreakerFailures { breaker: other, .. })
+            if breaker == other =>
+        {
+            Some(*limit)
+        }
+        _ => None,
+    }
+}
+
 fn condition(node: &Node, role: Role, header: &Header) -> Result<Condition, Fault> {
     match &node.value {
         Value::Scalar(scalar) => {
             text(node, "a condition")?;
             from_text(node, scalar, role, header)
         }
-        Value::Map(_) if key(node, "query").is_some() => from_query(node, role),
+        Value::Map(_) if key(node, "query").is_some() => from_query(node, role, header),
         Value::Map(_) => from_indicator(node, role, header),
         Value::List(_) => {
             Err(Fault::new(node.place, "a condition is not a list").label("write it like p95 < 400ms over 30m"))

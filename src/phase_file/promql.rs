@@ -16,9 +16,10 @@ const LONGEST: usize = 4096;
 const VARIABLES: [(&str, &str); 2] = [("$namespace", "namespace"), ("$pods", "pod")];
 
 /// A query that may return numbers.
-pub fn query(text: &str, place: Place) -> Result<(), Fault> {
-    match parse(text, place)?.value_type() {
-        ValueType::Vector | ValueType::Scalar => Ok(()),
+pub fn query(text: &str, place: Place) -> Result<Expr, Fault> {
+    let query = parse(text, place)?;
+    match query.value_type() {
+        ValueType::Vector | ValueType::Scalar => Ok(query),
         ValueType::Matrix => {
             Err(Fault::new(place, "a query that returns a range").label("it has to return one number"))
         }
@@ -28,9 +29,11 @@ pub fn query(text: &str, place: Place) -> Result<(), Fault> {
 
 /// One metric with label matchers and nothing around it.
 pub fn selector(text: &str, place: Place) -> Result<(), Fault> {
+    // Alternatives are no PromQL of Prometheus, and the pods could not be added to all of them.
     let plain = matches!(
         parse(text, place)?,
-        Expr::VectorSelector(VectorSelector { name: Some(_), offset: None, at: None, .. })
+        Expr::VectorSelector(VectorSelector { name: Some(_), offset: None, at: None, matchers })
+            if matchers.or_matchers.is_empty()
     );
     if plain {
         return Ok(());
@@ -96,7 +99,7 @@ mod tests {
     #[test]
     fn queries() {
         for good in ["min(redis_up)", "1", r#"max(x{namespace="$namespace",pod=~"$pods",path!~".*$"})"#, "time()"] {
-            assert_eq!(query(good, PLACE), Ok(()), "{good}");
+            assert_eq!(query(good, PLACE).map(drop), Ok(()), "{good}");
         }
         for bad in ["", "min(redis_up", "x[5m]", "x[5m:1m]", "\"text\"", "rate(x)", r#"x{pod=~"$pod"}"#, r#"x{a=~"("}"#]
         {
@@ -112,7 +115,16 @@ mod tests {
         for good in ["requests_total", r#"requests_total{status=~"5.."}"#] {
             assert_eq!(selector(good, PLACE), Ok(()), "{good}");
         }
-        for bad in ["sum(x)", "rate(x[5m])", "x offset 5m", "x @ 1", "x[5m]", "x + y", r#"{status="5"}"#] {
+        for bad in [
+            "sum(x)",
+            "rate(x[5m])",
+            "x offset 5m",
+            "x @ 1",
+            "x[5m]",
+            "x + y",
+            r#"{status="5"}"#,
+            r#"x{a="1" or b="2"}"#,
+        ] {
             assert!(selector(bad, PLACE).is_err(), "{bad}");
         }
     }

@@ -35,7 +35,90 @@ fn mutated(text: &str, at: usize, remove: usize, insert: &str) -> String {
     kept(&characters[..start]) + insert + &kept(&characters[end..])
 }
 
+/// Words of conditions and of queries, so that what is made of them gets further than the first word.
+const CONDITION_WORDS: [&str; 34] = [
+    "p95",
+    "error_rate",
+    "trips(cache)",
+    "false_trips(http)",
+    "stuck_open(db)",
+    "stuck_half_open(cache)",
+    "breaker_failures(cache)",
+    "memory_growth",
+    "memory_use",
+    "<",
+    "<=",
+    ">",
+    ">=",
+    "==",
+    "within",
+    "beyond",
+    "of",
+    "baseline",
+    "over",
+    "for",
+    "0",
+    "3",
+    "10%",
+    "150%",
+    "1.5x",
+    "0x",
+    "400ms",
+    "30m",
+    "0s",
+    "48h",
+    "(",
+    ")",
+    "ü",
+    "",
+];
+const QUERY_PIECES: [&str; 24] = [
+    "sum",
+    "avg",
+    "max by (le) ",
+    "sum without (le) ",
+    "rate",
+    "delta",
+    "absent",
+    "vector",
+    "avg_over_time",
+    "histogram_quantile",
+    "(",
+    "(",
+    ")",
+    ")",
+    "0.95, ",
+    "x_bucket",
+    "x_total",
+    "[5m]",
+    "[1h:]",
+    " or ",
+    " / on() ",
+    "-",
+    "0",
+    "{a=\"b\"}",
+];
+
 proptest! {
+    #[test]
+    fn any_words_are_a_condition_or_refused(
+        words in prop::collection::vec(prop::sample::select(&CONDITION_WORDS[..]), 1..9),
+        query in prop::collection::vec(prop::sample::select(&QUERY_PIECES[..]), 1..12),
+    ) {
+        let header = parse_header("rollout.yaml", HEADER).unwrap();
+        let (condition, query) = (words.join(" "), query.concat());
+        for list in ["gates", "rollback"] {
+            for entry in [format!("'{condition}'"), format!("{{name: q, query: '{query}', below: 1}}")] {
+                let text = format!(
+                    "apiVersion: cbctl.dev/v1\nkind: Phase\nname: cache\ntitle: t\nflags: {{}}\n\
+                     steps: [{{expose: full, bake: 0s}}]\n{list}:\n  - {entry}\n"
+                );
+                show(node::parse(&text).and_then(|document| super::phase::phase(&document, "cache", &header)).map(drop)
+                    .map_err(|fault| fault.within("f", &text)));
+            }
+        }
+    }
+
     #[test]
     fn any_text_is_read_or_refused(text in any::<String>()) {
         show(read(&text, PHASE));
@@ -52,7 +135,7 @@ proptest! {
             );
             show(node::parse(&text).and_then(|document| super::phase::phase(&document, "cache", &header)).map(drop)
                 .map_err(|fault| fault.within("f", &text)));
-            show(super::promql::query(&query, super::error::Place::START).map_err(|fault| fault.within("f", &text)));
+            show(super::promql::query(&query, super::error::Place::START).map(drop).map_err(|fault| fault.within("f", &text)));
         }
     }
 

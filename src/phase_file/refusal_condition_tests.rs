@@ -16,10 +16,10 @@ const CONDITIONS_ON_ONE_LINE: &[(&str, &str, &str)] = &[
         "p95 < 400ms over 30m",
         "memory_growth < 20% over 6h",
         "
-20-cache.yaml:15:5: unknown indicator `memory_growth`
+20-cache.yaml:15:5: `memory_growth` is not declared
    |
 15 |   - memory_growth < 20% over 6h
-   |     ^^^^^^^^^^^^^",
+   |     ^^^^^^^^^^^^^ needs `indicators.memory` in rollout.yaml",
     ),
     (
         "p95 < 400ms over 30m",

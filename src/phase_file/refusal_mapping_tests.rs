@@ -25,7 +25,7 @@ const CONDITIONS_AS_MAPPINGS: &[(&str, &str, &str)] = &[
             "below: 1000ms, ",
             "",
             "
-20-cache.yaml:16:5: a condition has no `below`
+20-cache.yaml:16:5: a condition has none of `below`, `within`
    |
 16 |   - {indicator: p99, over: 30m, confidence: 0.95, min_requests: 500}
    |     ^",

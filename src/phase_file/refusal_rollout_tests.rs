@@ -91,7 +91,7 @@ rollout.yaml:11:42: `.*(cache` is not a regular expression
 rollout.yaml:10:66: two states are 1
    |
 10 |   metrics: {state: {gauge: state, closed: 0, half_open: 1, open: 1}, label: breaker}
-   |                                                                  ^ each its own number",
+   |                                                                  ^ each its own value",
         ),
         (
             ", open: 2",

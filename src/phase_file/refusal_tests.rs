@@ -18,6 +18,26 @@ breakers:
   http: {flag: CB_HTTP_ENABLED, match: '.*http.*'}
 "#;
 
+/// The same, with everything declared that an indicator can need.
+pub(super) const EVERYTHING: &str = r#"apiVersion: cbctl.dev/v1
+kind: Rollout
+name: updog
+target: {deployment: updog, container: app}
+warm_up: 2m
+indicators:
+  latency: {histogram: seconds}
+  error_rate: {requests: seconds_count, errors: 'seconds_count{status=~"5.."}'}
+  memory: {gauge: memory_bytes}
+breakers:
+  metrics:
+    requests: calls_total
+    failures: failed_calls_total
+    state: {gauge: state, closed: 0, half_open: 1, open: 2}
+    label: breaker
+  cache: {flag: CB_CACHE_ENABLED, match: '.*cache.*', health: 'min(redis_up)', settings: [CB_CACHE_MS]}
+  http: {flag: CB_HTTP_ENABLED, match: '.*http.*'}
+"#;
+
 pub(super) const PHASE: &str = r#"apiVersion: cbctl.dev/v1
 kind: Phase
 name: cache
@@ -52,13 +72,19 @@ pub(super) fn refusal(rollout: &str, phase: &str) -> String {
 /// Checks cases of (good piece, bad piece, error), in either file.
 #[track_caller]
 pub(super) fn check(cases: &[(&str, &str, &str)]) {
+    check_with(ROLLOUT, cases);
+}
+
+/// The same with another `rollout.yaml`.
+#[track_caller]
+pub(super) fn check_with(rollout: &str, cases: &[(&str, &str, &str)]) {
     for (good, bad, expected) in cases {
-        assert!(ROLLOUT.contains(good) || PHASE.contains(good), "`{good}` is in no file");
+        assert!(rollout.contains(good) || PHASE.contains(good), "`{good}` is in no file");
         let in_rollout = expected.trim_start().starts_with("rollout.yaml") || !PHASE.contains(good);
         let refusal = if in_rollout {
-            refusal(&ROLLOUT.replacen(good, bad, 1), PHASE)
+            refusal(&rollout.replacen(good, bad, 1), PHASE)
         } else {
-            refusal(ROLLOUT, &PHASE.replacen(good, bad, 1))
+            refusal(rollout, &PHASE.replacen(good, bad, 1))
         };
         assert_eq!(refusal, expected.trim_start(), "{good} -> {bad}");
     }

@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::time::Duration;
 
 use super::breakers::breakers;
 use super::error::{Fault, Place, excerpt};
 use super::fields::{Fields, entries, list, name, scalar, text};
 use super::node::{Node, Style, Value};
-use super::promql;
+use super::{promql, unit};
 use crate::rollout::declaration::{ErrorRateSource, Header, Indicators, PrometheusSource};
 use crate::rollout::name::PhaseName;
 
@@ -17,7 +18,8 @@ pub const API_VERSION: &str = "cbctl.dev/v1";
 
 /// Reads the header out of the document of `rollout.yaml`.
 pub fn header(document: &Node) -> Result<Header, Fault> {
-    const KNOWN: [&str; 7] = ["apiVersion", "kind", "name", "target", "prometheus", "indicators", "breakers"];
+    const KNOWN: [&str; 8] =
+        ["apiVersion", "kind", "name", "target", "prometheus", "warm_up", "indicators", "breakers"];
     let fields = open(document, "Rollout", "a rollout", &KNOWN)?;
     // The same characters as a phase's: it becomes part of the name of a ConfigMap.
     let own_name: PhaseName = name(fields.require("name")?, "the name of a rollout")?;
@@ -29,10 +31,23 @@ pub fn header(document: &Node) -> Result<Header, Fault> {
         container: target.get("container").map(|node| label(node, "the name of a container")).transpose()?,
         namespace: target.get("namespace").map(|node| label(node, "a namespace")).transpose()?,
         prometheus: prometheus(fields.get("prometheus"))?,
+        warm_up: fields.get("warm_up").map_or(Ok(Duration::ZERO), warm_up)?,
         indicators: fields.get("indicators").map_or_else(|| Ok(Indicators::default()), indicators)?,
         breaker_metrics: declared.metrics,
         breakers: declared.breakers,
     })
+}
+
+/// Longer than any service takes to get warm; all the while no gate and no trigger sees anything.
+const LONGEST_WARM_UP: Duration = Duration::from_secs(60 * 60);
+
+fn warm_up(node: &Node) -> Result<Duration, Fault> {
+    let written = &scalar(node, "warm_up")?.text;
+    let warm_up = unit::duration(written, node.place)?;
+    if warm_up <= LONGEST_WARM_UP {
+        return Ok(warm_up);
+    }
+    Err(Fault::new(node.place, format!("a warm-up of {}", excerpt(written))).label("1h at most"))
 }
 
 /// Opens a document of the given kind, and refuses any other before it looks at the fields.
@@ -115,12 +130,10 @@ fn warnings(node: &Node) -> Result<Vec<String>, Fault> {
     list(node, "allow_warnings")?.iter().map(|entry| text(entry, "a warning").map(str::to_owned)).collect()
 }
 
-/// `memory` is part of the format, but no indicator of this version reads it.
 fn indicators(node: &Node) -> Result<Indicators, Fault> {
     let fields = Fields::open(node, "indicators", &["latency", "error_rate", "memory"])?;
-    if let Some(memory) = fields.get("memory") {
-        selector_text(Fields::open(memory, "memory", &["gauge"])?.require("gauge")?)?;
-    }
+    let memory =
+        |node| -> Result<String, Fault> { selector_text(Fields::open(node, "memory", &["gauge"])?.require("gauge")?) };
     let latency = |node| -> Result<String, Fault> {
         metric(Fields::open(node, "latency", &["histogram"])?.require("histogram")?)
     };
@@ -132,6 +145,7 @@ fn indicators(node: &Node) -> Result<Indicators, Fault> {
     Ok(Indicators {
         latency_histogram: fields.get("latency").map(latency).transpose()?,
         error_rate: fields.get("error_rate").map(error_rate).transpose()?,
+        memory: fields.get("memory").map(memory).transpose()?,
     })
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Error, load, load_header};
-use crate::judge::condition::{Comparison, Condition, Measure, Role};
+use crate::judge::condition::{Comparison, Condition, Measure, Role, Share};
 use crate::rollout::declaration::{Exposure, Gate, Phase, Requirement, Rollout};
 
 const HOUR: u64 = 3_600;
@@ -135,12 +135,17 @@ fn cache_canary() {
     assert_eq!(steps(cache), [(Exposure::Pods(1), 1), (Exposure::Traffic(10.0), 48), (Exposure::Full, 24)]);
     assert_eq!(
         texts(measured(cache)),
-        ["p95 < 400ms over 30m", "error_rate < 1% over 30m", "no-trips-cache < 2 over 48h"]
+        [
+            "p95 < 400ms over 30m",
+            "error_rate < 1% over 30m",
+            "false_trips(cache) == 0 over 48h",
+            "breaker_failures(cache) < 10% over 30m",
+        ]
     );
     assert_eq!(signed(cache), ["memory-fallback-verified"]);
     assert_eq!(
         texts(&cache.triggers),
-        ["p95 > 500ms for 5m", "error_rate > 2% for 2m", "stuck_open(cache) for 10m", "memory-growth > 1.2 for 10m"]
+        ["p95 > 500ms for 5m", "error_rate > 2% for 2m", "stuck_open(cache) for 10m", "memory_growth > 20% over 6h"]
     );
 }
 
@@ -160,6 +165,9 @@ fn http_canary() {
         assert!(http.triggers.contains(trigger), "{trigger:?}");
     }
     assert!(texts(&http.triggers).contains(&"stuck_open(http) for 10m"));
+    for text in ["false_trips(http) == 0 over 48h", "breaker_failures(http) < 10% over 30m"] {
+        assert!(texts(measured(http)).contains(&text), "{text}");
+    }
     let expected = [
         "partner-apis-enabled",
         "market-data-feeds-enabled",
@@ -173,7 +181,8 @@ fn http_canary() {
 
 #[test]
 fn database_read_replicas() {
-    let db = &rollout("phases").phases[3];
+    let phases = rollout("phases").phases;
+    let db = &phases[3];
     assert!(db.high_risk);
     assert_eq!(
         required(db),
@@ -187,6 +196,9 @@ fn database_read_replicas() {
             "http-validated",
         ]
     );
+    for gate in measured(&phases[2]) {
+        assert!(texts(measured(db)).contains(&gate.text.as_str()), "the gates of phase 3: {}", gate.text);
+    }
     for text in
         ["p95 < 400ms over 30m", "p99 < 1000ms over 30m", "error_rate < 0.5% over 24h", "uptime > 0.999 over 24h"]
     {
@@ -208,15 +220,34 @@ fn conditions_mean_what_they_say() {
     let Measure::ErrorRate { limit } = cache.triggers[1].measure else { panic!("{:?}", cache.triggers[1]) };
     assert_eq!((limit.get(), cache.triggers[1].window), (0.02, Duration::from_mins(2)));
     assert_eq!((cache.triggers[1].role, cache.triggers[1].confidence), (Role::Trigger, Condition::TRIGGER_CONFIDENCE));
-    let Measure::StuckOpen { breaker, encoding } = &cache.triggers[2].measure else {
+    let Measure::Stuck { breaker, encoding, .. } = &cache.triggers[2].measure else {
         panic!("{:?}", cache.triggers[2])
     };
     assert_eq!((breaker.as_str(), encoding.closed, encoding.half_open, encoding.open), ("cache", 0.0, 1.0, 2.0));
-    let Measure::Query(query) = &gates[2].measure else { panic!("{:?}", gates[2]) };
-    assert_eq!((query.comparison, query.limit, query.throughout), (Comparison::Below, 2.0, false));
-    assert_eq!(gates[2].window, Duration::from_hours(48));
-    let Measure::Query(query) = &cache.triggers[3].measure else { panic!("{:?}", cache.triggers[3]) };
+    let Measure::Trips { breaker, only_false, comparison, limit, health, .. } = &gates[2].measure else {
+        panic!("{:?}", gates[2])
+    };
+    assert_eq!((breaker.as_str(), only_false, comparison, limit), ("cache", &true, &Comparison::Equals, &0));
+    assert_eq!((health, gates[2].window, gates[2].min_requests), (&None, Duration::from_hours(48), 100));
+    let Measure::BreakerFailures { limit, .. } = gates[3].measure else { panic!("{:?}", gates[3]) };
+    assert_eq!(Some(limit), Share::new(0.1));
+    assert_eq!(cache.triggers[3].measure, Measure::MemoryGrowth { limit: 0.2 });
+    assert_eq!(cache.triggers[3].window, Duration::from_hours(6));
+    let uptime = measured(&rollout.phases[3]).last().unwrap();
+    let Measure::Query(query) = &uptime.measure else { panic!("{uptime:?}") };
+    assert_eq!((query.comparison, query.limit, query.throughout), (Comparison::Above, 0.999, false));
+    let present = measured(&rollout.phases[0]).nth(1).unwrap();
+    let Measure::Query(query) = &present.measure else { panic!("{present:?}") };
     assert!(query.throughout, "for: every point of the stretch");
+}
+
+#[test]
+fn what_the_gates_allow_is_healthy() {
+    let phases = rollout("phases").phases;
+    let healthy = |phase: usize, trigger: usize| phases[phase].triggers[trigger].healthy.map(Share::get);
+    assert_eq!(healthy(1, 1), Some(0.01), "error_rate < 1% is a gate of the phase");
+    assert_eq!(healthy(3, 1), Some(0.005), "the lowest one, over 24h");
+    assert_eq!(healthy(1, 0), None, "another latency");
 }
 
 #[test]

@@ -45,15 +45,44 @@ pub fn positive_duration(text: &str, place: Place, what: &str) -> Result<Duratio
 
 /// A share above 0 % and below 100 %: `1%`, `0.5%`.
 pub fn percent(text: &str, place: Place) -> Result<f64, Fault> {
-    let fault =
-        || Fault::new(place, format!("`{}` is not a percentage", excerpt(text))).label("write it like 1% or 0.5%");
-    let digits = text.strip_suffix('%').ok_or_else(fault)?;
-    let percent = decimal(digits).ok_or_else(fault)?;
+    let percent = any_percent(text, place)?;
     if percent > 0.0 && percent < 100.0 {
         Ok(percent)
     } else {
         Err(Fault::new(place, format!("`{}` is out of range", excerpt(text))).label("more than 0% and less than 100%"))
     }
+}
+
+fn any_percent(text: &str, place: Place) -> Result<f64, Fault> {
+    text.strip_suffix('%').and_then(decimal).ok_or_else(|| {
+        Fault::new(place, format!("`{}` is not a percentage", excerpt(text))).label("write it like 1% or 0.5%")
+    })
+}
+
+/// How much more: `20%` is 0.2, `150%` is 1.5.
+pub fn growth(text: &str, place: Place) -> Result<f64, Fault> {
+    let percent = any_percent(text, place)?;
+    if percent > 0.0 && percent <= 10_000.0 {
+        return Ok(percent / 100.0);
+    }
+    Err(Fault::new(place, format!("`{}` is out of range", excerpt(text))).label("more than 0%, at most 10000%"))
+}
+
+/// How many times as much: `10%` more is 1.1, `1.5x` is 1.5.
+pub fn factor(text: &str, place: Place) -> Result<f64, Fault> {
+    let out_of_range =
+        |range: &str| Fault::new(place, format!("`{}` is out of range", excerpt(text))).label(range.to_owned());
+    if let Some(times) = text.strip_suffix('x').and_then(decimal) {
+        let valid = (1.0..=100.0).contains(&times).then_some(times);
+        return valid.ok_or_else(|| out_of_range("from 1x to 100x"));
+    }
+    let Some(percent) = text.strip_suffix('%').and_then(decimal) else {
+        let fault = Fault::new(place, format!("`{}` is no distance from a baseline", excerpt(text)));
+        return Err(fault.label("write it like 10% or 1.5x"));
+    };
+    // From 100 % on, some would mean as much again and others the same.
+    let valid = (percent > 0.0 && percent < 100.0).then_some(1.0 + percent / 100.0);
+    valid.ok_or_else(|| out_of_range("more than 0% and less than 100%, or a factor such as 2x"))
 }
 
 /// The same as a share of one.
@@ -121,6 +150,21 @@ mod tests {
         assert_eq!(share("0.5%", PLACE).map(Share::get), Ok(0.005));
         for text in ["0%", "100%", "1", "0.01", "%", "1 %", "-1%", "1e1%", "nan%", ".5%", "1.%", "1..2%"] {
             assert!(share(text, PLACE).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn growths_and_factors() {
+        assert_eq!(growth("20%", PLACE), Ok(0.2));
+        assert_eq!(growth("150%", PLACE), Ok(1.5));
+        for text in ["0%", "10001%", "20", "-1%", "1.5x"] {
+            assert!(growth(text, PLACE).is_err(), "{text}");
+        }
+        assert_eq!(factor("10%", PLACE), Ok(1.1));
+        assert_eq!(factor("1.5x", PLACE), Ok(1.5));
+        assert_eq!(factor("1x", PLACE), Ok(1.0));
+        for text in ["0%", "100%", "0.9x", "101x", "x", "1.5", "1.5 x", "nanx", "-2x"] {
+            assert!(factor(text, PLACE).is_err(), "{text}");
         }
     }
 

@@ -9,6 +9,8 @@ use jiff::{Timestamp, Unit};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::native::{self, NativeHistogram};
+use super::selector::TAG;
 use super::{Query, unallowed};
 use crate::judge::samples::Point;
 use crate::judge::verdict::{Fault, Gap, Trouble};
@@ -49,10 +51,12 @@ struct Sampled {
 }
 
 /// Reads the answer to `query`.
-pub(super) fn decode(body: &[u8], query: &Query, allowed_warnings: &[String]) -> Result<Vec<RawSeries>, Trouble> {
+pub fn decode(body: &[u8], query: &Query, allowed_warnings: &[String]) -> Result<Vec<RawSeries>, Trouble> {
     let envelope: Envelope = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
     if envelope.status != "success" {
-        let (kind, detail) = (envelope.error_type.unwrap_or_default(), envelope.error.unwrap_or_default());
+        let (Some(kind), Some(detail)) = (envelope.error_type, envelope.error) else {
+            return Err(malformed(&format!("its status is {:?}", envelope.status)));
+        };
         return Err(Fault::Refused { kind, detail }.into());
     }
     unallowed(envelope.warnings, allowed_warnings)?;
@@ -74,8 +78,20 @@ pub(super) fn decode(body: &[u8], query: &Query, allowed_warnings: &[String]) ->
         .map_err(|error| malformed(&format!("the result is no list of series: {error}")))?;
     let series = series
         .into_iter()
-        .map(|sampled| read_series(sampled, expected == "vector", from, to))
-        .collect::<Result<Vec<_>, _>>()?;
+        .map(|sampled| match sampled {
+            Sampled { metric, value: None, values: None, histogram: None, histograms: Some(histograms) }
+                if is_of_buckets(&metric) =>
+            {
+                let samples: Vec<(Value, NativeHistogram)> =
+                    serde_json::from_value(histograms).map_err(|_| Trouble::from(Fault::HistogramSample))?;
+                native::classic(&metric, &samples, |at| time(at, from, to))
+            }
+            sampled => read_series(sampled, expected == "vector", from, to).map(|series| vec![series]),
+        })
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>();
     let mut seen = BTreeSet::new();
     if series.iter().any(|series| !seen.insert(&series.labels)) {
         return Err(malformed("a series comes twice"));
@@ -110,7 +126,18 @@ fn read_series(sampled: Sampled, instant: bool, from: Timestamp, to: Timestamp) 
     Ok(RawSeries { labels: sampled.metric, points })
 }
 
+/// Only there a histogram is what was asked for.
+fn is_of_buckets(labels: &BTreeMap<String, String>) -> bool {
+    labels.get(TAG).is_some_and(|tag| tag.starts_with("buckets"))
+}
+
 fn point((at, value): &(Value, Value), from: Timestamp, to: Timestamp) -> Result<Point, Trouble> {
+    let at = time(at, from, to)?;
+    Ok(Point { at, value: number(value)? })
+}
+
+/// The time of a sample, which has to be one of those that were asked for.
+fn time(at: &Value, from: Timestamp, to: Timestamp) -> Result<Timestamp, Trouble> {
     let at = at
         .as_f64()
         .and_then(|seconds| jiff::SignedDuration::try_from_secs_f64(seconds).ok())
@@ -121,6 +148,11 @@ fn point((at, value): &(Value, Value), from: Timestamp, to: Timestamp) -> Result
     if from.duration_since(at) > tolerance || at.duration_since(to) > tolerance {
         return Err(malformed(&format!("a sample is of {at}, which was not asked for")));
     }
+    Ok(at)
+}
+
+/// A finite number, which Prometheus writes as a text.
+pub(super) fn number(value: &Value) -> Result<f64, Trouble> {
     let text = value.as_str().ok_or_else(|| malformed("a sample's value is not a text"))?;
     let value: f64 = text.parse().map_err(|_| malformed(&format!("a sample has the value {text:?}")))?;
     if value.is_nan() {
@@ -129,14 +161,14 @@ fn point((at, value): &(Value, Value), from: Timestamp, to: Timestamp) -> Result
     if value.is_infinite() {
         return Err(Gap::Infinite.into());
     }
-    Ok(Point { at, value })
+    Ok(value)
 }
 
 fn unreadable(error: &serde_json::Error) -> Trouble {
     if error.is_eof() { Fault::Truncated.into() } else { malformed(&error.to_string()) }
 }
 
-fn malformed(detail: &str) -> Trouble {
+pub(super) fn malformed(detail: &str) -> Trouble {
     Fault::Malformed { detail: detail.to_owned() }.into()
 }
 

@@ -2,6 +2,7 @@
 
 use super::declaration::{Gate, Rollout};
 use super::name::SignOffName;
+use super::pods::PodSignals;
 use super::position::SignOff;
 use super::route::{Destination, Route};
 use super::workload::Workload;
@@ -19,8 +20,10 @@ pub struct Decision {
 /// One gate or trigger with what was found.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Judged {
-    Measured(Condition, Judgement),
+    Measured(Box<Condition>, Box<Judgement>),
     SignOff(SignOffName, Option<SignOff>),
+    /// What Kubernetes itself says of the pods; a trigger of every place, declared or not.
+    Pods(PodSignals),
 }
 
 /// What to do, worst first.
@@ -57,14 +60,15 @@ fn triggers<'a>(rollout: &'a Rollout, route: &Route) -> &'a [Condition] {
     route.triggers_of().map(|phase| rollout.phases[phase].triggers.as_slice()).unwrap_or_default()
 }
 
-/// Puts a route and its judgements together.
+/// Puts a route and its judgements together. With `past` the samples are of a time of which the pods say nothing.
 pub fn decide(
     rollout: &Rollout,
     workload: &Workload,
     route: Route,
+    past: bool,
     judge: impl Fn(&Condition) -> Judgement,
 ) -> Decision {
-    let measured = |condition: &Condition| Judged::Measured(condition.clone(), judge(condition));
+    let measured = |condition: &Condition| Judged::Measured(Box::new(condition.clone()), Box::new(judge(condition)));
     let gates = gates(rollout, &route)
         .iter()
         .map(|gate| match gate {
@@ -72,7 +76,10 @@ pub fn decide(
             Gate::SignOff(name) => Judged::SignOff(name.clone(), workload.sign_offs.get(name).cloned()),
         })
         .collect();
-    Decision { triggers: triggers(rollout, &route).iter().map(measured).collect(), gates, route }
+    let place = route.standing.place.as_ref().filter(|_| !past);
+    let pods = place.map(|place| Judged::Pods(PodSignals::of(rollout, workload, place)));
+    let triggers = pods.into_iter().chain(triggers(rollout, &route).iter().map(measured)).collect();
+    Decision { route, gates, triggers }
 }
 
 impl Judged {
@@ -80,12 +87,15 @@ impl Judged {
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::SignOff(_, None) => Outcome::Held,
-            Self::SignOff(_, Some(_)) => Outcome::Proceed,
-            Self::Measured(condition, judgement) => match (condition.role, judgement) {
+            Self::Pods(pods) if !pods.crash_loops.is_empty() => Outcome::RollBack,
+            Self::Pods(pods) if !pods.not_ready.is_empty() => Outcome::Inconclusive,
+            Self::SignOff(_, Some(_)) | Self::Pods(_) => Outcome::Proceed,
+            Self::Measured(condition, judgement) => match (condition.role, &**judgement) {
                 (Role::Gate, Judgement::Met(_)) | (Role::Trigger, Judgement::Unmet(_)) => Outcome::Proceed,
-                (Role::Gate, Judgement::Unmet(_)) => Outcome::Held,
+                (Role::Gate, Judgement::Unmet(_)) | (_, Judgement::Missing(_)) => Outcome::Held,
                 (Role::Trigger, Judgement::Met(_)) => Outcome::RollBack,
                 (_, Judgement::Error(_)) => Outcome::Error,
+                (_, Judgement::Inconclusive(gap, _)) if gap.needs_somebody() => Outcome::Held,
                 (_, Judgement::Inconclusive(..)) => Outcome::Inconclusive,
             },
         }

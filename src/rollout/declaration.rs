@@ -28,6 +28,8 @@ pub struct Header {
     pub container: Option<String>,
     pub namespace: Option<String>,
     pub prometheus: PrometheusSource,
+    /// How long after a change samples do not count yet: caches and breakers start cold.
+    pub warm_up: Duration,
     pub indicators: Indicators,
     pub breaker_metrics: Option<BreakerMetrics>,
     pub breakers: Vec<Breaker>,
@@ -48,9 +50,11 @@ pub struct PrometheusSource {
 /// How the built-in indicators are measured; `PromQL` vector selectors and metric names.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Indicators {
-    /// Base name of a classic histogram.
+    /// Base name of a histogram.
     pub latency_histogram: Option<String>,
     pub error_rate: Option<ErrorRateSource>,
+    /// Gauge of a pod's memory in bytes.
+    pub memory: Option<String>,
 }
 
 /// The counters behind `error_rate`.
@@ -63,9 +67,32 @@ pub struct ErrorRateSource {
 /// How breakers appear in Prometheus.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BreakerMetrics {
-    pub state_gauge: String,
-    pub encoding: Encoding,
+    /// Counter of calls, by breaker.
+    pub requests: Option<String>,
+    /// Counter of failed calls, by breaker.
+    pub failures: Option<String>,
+    pub state: StateSource,
+    /// The label that carries the breaker's name.
     pub label: String,
+}
+
+/// How the state of a breaker is told; libraries differ.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StateSource {
+    /// One gauge, whose value is the state.
+    Values { gauge: String, encoding: Encoding },
+    /// One gauge for each state, told apart by a label; 1 for the present state.
+    Labels { gauge: String, label: String, closed: String, half_open: String, open: String },
+}
+
+impl BreakerMetrics {
+    /// Which number stands for which state in the samples.
+    pub fn encoding(&self) -> Encoding {
+        match &self.state {
+            StateSource::Values { encoding, .. } => *encoding,
+            StateSource::Labels { .. } => Encoding::OF_LABELS,
+        }
+    }
 }
 
 /// One circuit breaker of the service.
@@ -77,6 +104,8 @@ pub struct Breaker {
     pub off: String,
     /// Regular expression for the breaker's label value in Prometheus.
     pub pattern: String,
+    /// `PromQL` that is above zero while what the breaker guards is healthy.
+    pub health: Option<String>,
     pub settings: Vec<FlagName>,
     /// Classes of calls that this breaker must never guard.
     pub never_for: Vec<String>,
@@ -127,6 +156,13 @@ pub enum Gate {
     SignOff(SignOffName),
 }
 
+impl Phase {
+    fn sequential_triggers(&self) -> u32 {
+        let by_chance = self.triggers.iter().filter(|trigger| trigger.fires_by_chance());
+        u32::try_from(by_chance.count()).unwrap_or(u32::MAX)
+    }
+}
+
 impl Header {
     /// Every breaker flag with the value that switches it off.
     pub fn breakers_off(&self) -> Flags {
@@ -144,6 +180,18 @@ impl Header {
 }
 
 impl Rollout {
+    /// For how long, all together, the triggers of all phases are armed that may fire by chance; after the last phase they stay armed, and a
+    /// week of that counts.
+    pub fn trigger_time(&self) -> Duration {
+        const AFTERWARDS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+        let armed = |phase: &Phase| -> Duration {
+            let bakes: Duration = phase.steps.iter().map(|step| step.bake).sum();
+            bakes * phase.sequential_triggers()
+        };
+        let last = self.phases.last().map_or(0, Phase::sequential_triggers);
+        self.phases.iter().map(armed).sum::<Duration>() + AFTERWARDS * last.max(1)
+    }
+
     pub fn index_of(&self, phase: &PhaseName) -> Option<usize> {
         self.phases.iter().position(|declared| declared.name == *phase)
     }

@@ -30,13 +30,14 @@ fn flag(name: &str) -> FlagName {
 }
 
 /// off → cache (two steps) → http, with a setting for each breaker.
-fn rollout() -> Rollout {
+pub fn rollout() -> Rollout {
     let breaker = |name: &str| Breaker {
         name: name.parse().unwrap(),
         flag: flag(&format!("CB_{}", name.to_uppercase())),
         on: "true".into(),
         off: "false".into(),
         pattern: name.into(),
+        health: None,
         settings: vec![flag(&format!("SET_{}", name.to_uppercase()))],
         never_for: vec![],
     };
@@ -63,10 +64,12 @@ fn rollout() -> Rollout {
                 selector: BTreeMap::new(),
                 allowed_warnings: vec![],
             },
+            warm_up: Duration::ZERO,
             indicators: Indicators::default(),
             breaker_metrics: Some(BreakerMetrics {
-                state_gauge: "state".into(),
-                encoding: Encoding { closed: 0.0, half_open: 1.0, open: 2.0 },
+                requests: None,
+                failures: None,
+                state: StateSource::Values { gauge: "state".into(), encoding: Encoding::OF_LABELS },
                 label: "breaker".into(),
             }),
             breakers: vec![breaker("cache"), breaker("http")],
@@ -79,7 +82,7 @@ fn rollout() -> Rollout {
     }
 }
 
-fn workload(flags: &[(&str, FlagSource)]) -> Workload {
+pub fn workload(flags: &[(&str, FlagSource)]) -> Workload {
     let all = ["CB_CACHE", "CB_HTTP", "SET_CACHE", "SET_HTTP"];
     let absent = FlagSource::Value(FlagValue::Absent);
     let mut found: BTreeMap<FlagName, FlagSource> = all.iter().map(|name| (flag(name), absent.clone())).collect();
@@ -97,6 +100,8 @@ fn workload(flags: &[(&str, FlagSource)]) -> Workload {
         replicas: Replicas { desired: 3, updated: 3, available: 3, total: 3, ..Replicas::default() },
         paused: false,
         pods: vec![],
+        canary: vec![],
+        memory_limit: None,
     }
 }
 

@@ -3,6 +3,7 @@
 //! It does not know Kubernetes' own types.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,10 @@ pub struct Workload {
     pub replicas: Replicas,
     pub paused: bool,
     pub pods: Vec<Pod>,
+    /// Pods of the canary beside it, which carry the same labels and one more.
+    pub canary: Vec<Pod>,
+    /// Memory limit of the container in bytes, where it has one.
+    pub memory_limit: Option<u64>,
 }
 
 /// Where the value of an environment entry comes from.
@@ -73,8 +78,10 @@ pub struct Replicas {
     pub total: i32,
     /// `ProgressDeadlineExceeded` or `ReplicaFailure`, with its message.
     pub failure: Option<String>,
-    /// When the present template's rollout was complete.
+    /// When the Deployment was complete for the last time: after a rollout, or after it was scaled.
     pub rolled_out: Option<Timestamp>,
+    /// A rollout that takes longer has failed.
+    pub progress_deadline: Duration,
 }
 
 /// Where a Deployment stands in rolling out its present template.
@@ -91,12 +98,18 @@ impl Replicas {
         self.observed_generation >= self.generation
     }
 
+    /// Whether pods are being put in the place of others. Pods that are not available are not enough for that: the
+    /// change may have made them so.
+    pub fn is_replacing(&self) -> bool {
+        !self.is_observed() || self.updated != self.desired || self.total != self.desired
+    }
+
     /// Judged from generation and counts, never from the `Available` condition, which may describe the rollout before.
     pub fn health(&self) -> Health {
         if !self.is_observed() {
             return Health::Progressing;
         }
-        if self.updated == self.desired && self.total == self.desired && self.available == self.desired {
+        if !self.is_replacing() && self.available == self.desired {
             return Health::Healthy;
         }
         match &self.failure {
@@ -112,7 +125,10 @@ pub struct Pod {
     pub name: String,
     /// The ReplicaSet's part of the name, the same for all pods of one template.
     pub template: String,
+    /// The last start of its container, or the pod's own while the container does not run.
     pub started: Option<Timestamp>,
+    /// When a node took the pod on, however often its container was started since.
+    pub accepted: Option<Timestamp>,
     pub ready: bool,
     pub terminating: bool,
     /// Why a pod that is not ready is not, as the kubelet or the scheduler says it.
@@ -123,6 +139,11 @@ pub struct Pod {
 }
 
 impl Pod {
+    /// When it began to run its values. Of a container that was started again only the start of the pod is known.
+    pub fn exposed_since(&self) -> Option<Timestamp> {
+        if self.restarts > 0 { self.accepted } else { self.started }
+    }
+
     /// Whether the pod was started with exactly these values.
     pub fn runs(&self, wanted: &BTreeMap<FlagName, FlagValue>) -> bool {
         wanted.iter().all(|(flag, value)| match self.flags.get(flag) {
@@ -150,9 +171,27 @@ impl Workload {
         self.pods.iter().filter(|pod| !pod.terminating)
     }
 
+    /// The same of the canary.
+    pub fn live_canary(&self) -> impl Iterator<Item = &Pod> {
+        self.canary.iter().filter(|pod| !pod.terminating)
+    }
+
+    /// The Deployments that the canary's pods belong to.
+    pub fn canary_names(&self) -> BTreeSet<&str> {
+        self.canary.iter().filter_map(|pod| owner(&pod.name)).collect()
+    }
+
     /// Templates that live pods run.
     pub fn templates(&self) -> BTreeSet<&str> {
         self.live_pods().map(|pod| pod.template.as_str()).collect()
+    }
+
+    /// When the present template was rolled out, at the latest. Scaling completes the Deployment anew; but the pods that
+    /// were there before tell that the rollout itself was over within its deadline after they started.
+    pub fn rolled_out(&self) -> Option<Timestamp> {
+        let oldest = self.live_pods().filter_map(|pod| pod.accepted).min();
+        let over = oldest.and_then(|oldest| oldest.checked_add(self.replicas.progress_deadline).ok());
+        self.replicas.rolled_out.map(|complete| over.map_or(complete, |over| complete.min(over)))
     }
 
     /// Whether the live flags are all as wanted.
@@ -187,6 +226,16 @@ impl Workload {
         }
         spread
     }
+}
+
+/// The Deployment that a pod's name begins with: what comes before the hash of its template and its own five characters.
+pub fn owner(pod: &str) -> Option<&str> {
+    pod.rsplitn(3, '-').nth(2)
+}
+
+/// The part of a pod's name that all pods of its template share.
+pub fn template(pod: &str) -> Option<&str> {
+    pod.rsplit_once('-').map(|(template, _)| template)
 }
 
 /// Pods by what they run.
@@ -226,9 +275,60 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_that_crashes_now_and_then_is_exposed_all_the_time() {
+        let at = |second| Timestamp::from_second(second).ok();
+        let pod = |restarts| Pod {
+            name: "canary".into(),
+            template: "6f7d".into(),
+            started: at(900),
+            accepted: at(100),
+            ready: true,
+            terminating: false,
+            waiting: None,
+            restarts,
+            flags: BTreeMap::new(),
+        };
+        assert_eq!(pod(0).exposed_since(), at(900), "its image was pulled first");
+        assert_eq!(pod(2).exposed_since(), at(100), "or no window would ever be full");
+    }
+
+    #[test]
+    fn pods_that_are_not_available_are_no_rollout() {
+        assert!(!replicas(3, 0, 3).is_replacing(), "they may be what a trigger looks for");
+        let unseen = Replicas { observed_generation: 1, ..replicas(3, 3, 3) };
+        assert!(replicas(2, 3, 3).is_replacing() && replicas(3, 3, 4).is_replacing() && unseen.is_replacing());
+    }
+
+    #[test]
     fn a_failure_of_the_generation_before_does_not_count() {
         let failed = Replicas { failure: Some("ProgressDeadlineExceeded".into()), ..replicas(1, 2, 4) };
         assert!(matches!(failed.health(), Health::Failed(_)));
         assert_eq!(Replicas { observed_generation: 1, ..failed }.health(), Health::Progressing);
+    }
+
+    #[test]
+    fn scaling_is_no_rollout() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let pod = |accepted| Pod {
+            name: format!("web-{accepted}"),
+            template: "abc".into(),
+            started: Some(at(accepted)),
+            accepted: Some(at(accepted)),
+            ready: true,
+            terminating: false,
+            waiting: None,
+            restarts: 0,
+            flags: BTreeMap::new(),
+        };
+        let rolled_out = |complete, pods: &[i64]| {
+            let deadline = Duration::from_secs(600);
+            let replicas =
+                Replicas { rolled_out: Some(at(complete)), progress_deadline: deadline, ..Replicas::default() };
+            let pods = pods.iter().map(|accepted| pod(*accepted)).collect();
+            Workload { replicas, pods, ..super::super::tests::workload(&[]) }.rolled_out()
+        };
+        assert_eq!(rolled_out(1_060, &[1_000, 1_030]), Some(at(1_060)), "a rollout");
+        assert_eq!(rolled_out(9_000, &[1_000, 1_030, 8_990]), Some(at(1_600)), "a third pod, hours later");
+        assert_eq!(rolled_out(9_000, &[8_960, 8_990]), Some(at(9_000)), "every pod restarted");
     }
 }

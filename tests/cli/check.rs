@@ -33,20 +33,20 @@ async fn passes_with_the_evidence_and_touches_nothing() {
     insta::assert_snapshot!(run, @r#"
     passed: cache, step 1 of 1 can be entered
           CONDITION   VALUE   LIMIT   EVIDENCE
-    passed   error_rate over 8s   VALUE   < 1%   N of N requests; at most P
-    passed   p95 over 8s   VALUE   < 500ms   N of N requests slower; at most P
+    passed   error_rate over 8s   VALUE   < 1%   N of N requests; at most P; Nx of 20x
+    passed   p95 over 8s   VALUE   < 500ms   N of N requests slower; at most P; Nx of 20x
     passed   pods-seen for 4s   2   == 2   61 points
     quiet   stuck_open(cache) for 8s   closed   2 breakers watched
+    judged: 2 pods (storefront-POD, storefront-POD), since the change AGE ago
     next: cbctl promote cache
     [exit status: 0]
     ------- requests -------
     GET deployments/storefront
     LIST pods
+    QUERY RANGE buckets, bucket_times, bucket_sources
     QUERY RANGE count(up{namespace="shop",pod=~"storefront-PODS"})
-    QUERY RANGE max by (pod) (timestamp(http_request_duration_seconds_count{namespace="shop",pod=~"storefront-PODS"}))
-    QUERY RANGE sum by (pod) (http_request_duration_seconds_count{namespace="shop",pod=~"storefront-PODS"})
-    QUERY RANGE sum by (pod) (http_request_duration_seconds_count{status=~"5..",namespace="shop",pod=~"storefront-PODS"}) or 0 * sum by (pod) (http_request_duration_seconds_count{status!="",namespace="shop",pod=~"storefront-PODS"})
-    QUERY RANGE sum by (pod, le) (http_request_duration_seconds_bucket{namespace="shop",pod=~"storefront-PODS"})
+    QUERY RANGE requests, request_times, request_sources, errors
+    QUERY RANGE requests_before, errors_before, buckets_before
     QUERY updog_circuit_breaker_state{breaker_name=~".*(cache|redis).*",namespace="shop",pod=~"storefront-PODS"}[8s]
     "#);
     assert!(run.writes().is_empty(), "{run}");
@@ -62,19 +62,19 @@ async fn decides_what_promote_then_does() {
     insta::assert_snapshot!(check, @r#"
     held: cache, step 1 of 1 cannot be entered
           CONDITION   VALUE   LIMIT   EVIDENCE
-    failed   error_rate over 8s   VALUE   < 1%   N of N requests; P to P with 95% confidence; most on storefront-POD (P)
-    passed   p95 over 8s   VALUE   < 500ms   N of N requests slower; at most P
+    failed   error_rate over 8s   VALUE   < 1%   N of N requests; P to P with 95% confidence; Nx of 20x; most on storefront-POD (P)
+    passed   p95 over 8s   VALUE   < 500ms   N of N requests slower; at most P; Nx of 20x
     passed   pods-seen for 4s   2   == 2   61 points
     quiet   stuck_open(cache) for 8s   closed   2 breakers watched
+    judged: 2 pods (storefront-POD, storefront-POD), since the change AGE ago
     [exit status: 3]
     ------- requests -------
     GET deployments/storefront
     LIST pods
+    QUERY RANGE buckets, bucket_times, bucket_sources
     QUERY RANGE count(up{namespace="shop",pod=~"storefront-PODS"})
-    QUERY RANGE max by (pod) (timestamp(http_request_duration_seconds_count{namespace="shop",pod=~"storefront-PODS"}))
-    QUERY RANGE sum by (pod) (http_request_duration_seconds_count{namespace="shop",pod=~"storefront-PODS"})
-    QUERY RANGE sum by (pod) (http_request_duration_seconds_count{status=~"5..",namespace="shop",pod=~"storefront-PODS"}) or 0 * sum by (pod) (http_request_duration_seconds_count{status!="",namespace="shop",pod=~"storefront-PODS"})
-    QUERY RANGE sum by (pod, le) (http_request_duration_seconds_bucket{namespace="shop",pod=~"storefront-PODS"})
+    QUERY RANGE requests, request_times, request_sources, errors
+    QUERY RANGE requests_before, errors_before, buckets_before
     QUERY updog_circuit_breaker_state{breaker_name=~".*(cache|redis).*",namespace="shop",pod=~"storefront-PODS"}[8s]
     "#);
     promote.expect(3, &["held: cache, step 1 of 1 cannot be entered", "failed   error_rate over 8s"]);
@@ -165,15 +165,15 @@ async fn a_service_without_traffic_proves_nothing() {
     waiting   p95 over 8s   < 500ms   no traffic in the window
     passed   pods-seen for 4s   2   == 2   61 points
     quiet   stuck_open(cache) for 8s   closed   2 breakers watched
+    judged: 2 pods (storefront-POD, storefront-POD), since the change AGE ago
     [exit status: 4]
     ------- requests -------
     GET deployments/storefront
     LIST pods
+    QUERY RANGE buckets, bucket_times, bucket_sources
     QUERY RANGE count(up{namespace="shop",pod=~"storefront-PODS"})
-    QUERY RANGE max by (pod) (timestamp(http_request_duration_seconds_count{namespace="shop",pod=~"storefront-PODS"}))
-    QUERY RANGE sum by (pod) (http_request_duration_seconds_count{namespace="shop",pod=~"storefront-PODS"})
-    QUERY RANGE sum by (pod) (http_request_duration_seconds_count{status=~"5..",namespace="shop",pod=~"storefront-PODS"}) or 0 * sum by (pod) (http_request_duration_seconds_count{status!="",namespace="shop",pod=~"storefront-PODS"})
-    QUERY RANGE sum by (pod, le) (http_request_duration_seconds_bucket{namespace="shop",pod=~"storefront-PODS"})
+    QUERY RANGE requests, request_times, request_sources, errors
+    QUERY RANGE requests_before, errors_before, buckets_before
     QUERY updog_circuit_breaker_state{breaker_name=~".*(cache|redis).*",namespace="shop",pod=~"storefront-PODS"}[8s]
     "#);
 }

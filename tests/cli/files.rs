@@ -108,7 +108,7 @@ async fn each_fault_is_shown_at_its_place() {
     8 | gates: [memory < 1% over 5m]
       |         ^^^^^^
 
-    hint: the indicators are error_rate, p50, p75, p80, p90, p95, p98, p99, p99.5, p99.9 and stuck_open(BREAKER); anything else is a query: {name: …, query: '…', below: …}
+    hint: the indicators are error_rate, p50, p75, p80, p90, p95, p98, p99, p99.5, p99.9, memory_growth, memory_use and, of a breaker, stuck_open(BREAKER), stuck_half_open, trips, false_trips and breaker_failures; anything else is a query: {name: …, query: '…', below: …}
 
     # breaker that is not declared
     error: phases/20-cache.yaml:8:23: unknown breaker `cash`
@@ -136,7 +136,7 @@ async fn each_fault_is_shown_at_its_place() {
     4 | taget: {deployment: storefront, container: web}
       | ^^^^^ did you mean `target`?
 
-    hint: the fields of a rollout are apiVersion, kind, name, target, prometheus, indicators, breakers
+    hint: the fields of a rollout are apiVersion, kind, name, target, prometheus, warm_up, indicators, breakers
 
     # another kind
     error: phases/rollout.yaml:2:7: kind is `Phase`, not `Rollout`

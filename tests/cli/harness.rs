@@ -25,7 +25,7 @@ pub const ROLLOUT: &str = "checkout";
 pub const FLAGS: [&str; 3] = ["CB_CACHE_ENABLED", "CB_HTTP_ENABLED", "CB_DB_ENABLED"];
 
 /// Long enough for a busy machine; whoever waits goes on as soon as the condition holds.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct World {
     pub namespace: String,

@@ -6,11 +6,14 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
 
+mod canary;
 mod check;
 mod cluster_faults;
 mod emergency;
+mod evidence;
 mod files;
 mod harness;
+mod indicators;
 mod layers;
 mod obstacles;
 mod permissions;
@@ -19,6 +22,7 @@ mod promote;
 mod rollback;
 mod story;
 mod texts;
+mod waiting;
 
 /// Named so that it is the first to start: it takes longest, and the others run beside it.
 #[tokio::test]

@@ -82,39 +82,41 @@ pub async fn from_shadow_to_full_and_off_again() {
     held: cache, step 1 of 1 cannot be entered
     held   signed dashboards-reviewed: nobody yet: cbctl sign-off dashboards-reviewed
           CONDITION   VALUE   LIMIT   EVIDENCE
-    passed   p95 over 10s   VALUE   < 400ms   N of N requests slower; at most P
-    passed   error_rate over 10s   VALUE   < 1%   N of N requests; at most P
+    passed   p95 over 10s   VALUE   < 400ms   N of N requests slower; at most P; Nx of 20x
+    passed   error_rate over 10s   VALUE   < 1%   N of N requests; at most P; Nx of 20x
     quiet   error_rate for 5s   VALUE   > 2%   N of N requests; at most P
     quiet   p95 for 5s   VALUE   > 500ms   N of N requests slower; at most P
     quiet   stuck_open(cache) for 10s   closed   2 breakers watched
+    judged: 2 pods (updog-POD, updog-POD), since the change AGE ago
+    a healthy service is rolled back with 1% probability at most in the 14d that triggers are armed
     [exit status: 3]
     ------- requests -------
     GET deployments/updog
     LIST pods
-    QUERY RANGE max by (pod) (timestamp(http_request_duration_seconds_count{namespace="shop",pod=~"updog-PODS"}))
-    QUERY RANGE sum by (pod) (http_request_duration_seconds_count{namespace="shop",pod=~"updog-PODS"})
-    QUERY RANGE sum by (pod) (http_request_duration_seconds_count{status=~"5..",namespace="shop",pod=~"updog-PODS"}) or 0 * sum by (pod) (http_request_duration_seconds_count{status!="",namespace="shop",pod=~"updog-PODS"})
-    QUERY RANGE sum by (pod, le) (http_request_duration_seconds_bucket{namespace="shop",pod=~"updog-PODS"})
+    QUERY RANGE buckets, bucket_times, bucket_sources
+    QUERY RANGE buckets_before, requests_before, errors_before
+    QUERY RANGE requests, request_times, request_sources, errors
     QUERY updog_circuit_breaker_state{breaker_name=~".*(cache|redis).*",namespace="shop",pod=~"updog-PODS"}[10s]
     "#);
     world.quick(&["sign-off", "dashboards-reviewed", "--reason", "walked through all three"]).await.expect(0, &[]);
     insta::assert_snapshot!(world.quick_until(0, &["check", "cache"]).await, @r#"
     passed: cache, step 1 of 1 can be entered
           CONDITION   VALUE   LIMIT   EVIDENCE
-    passed   p95 over 10s   VALUE   < 400ms   N of N requests slower; at most P
-    passed   error_rate over 10s   VALUE   < 1%   N of N requests; at most P
+    passed   p95 over 10s   VALUE   < 400ms   N of N requests slower; at most P; Nx of 20x
+    passed   error_rate over 10s   VALUE   < 1%   N of N requests; at most P; Nx of 20x
     quiet   error_rate for 5s   VALUE   > 2%   N of N requests; at most P
     quiet   p95 for 5s   VALUE   > 500ms   N of N requests slower; at most P
     quiet   stuck_open(cache) for 10s   closed   2 breakers watched
+    judged: 2 pods (updog-POD, updog-POD), since the change AGE ago
+    a healthy service is rolled back with 1% probability at most in the 14d that triggers are armed
     next: cbctl promote cache
     [exit status: 0]
     ------- requests -------
     GET deployments/updog
     LIST pods
-    QUERY RANGE max by (pod) (timestamp(http_request_duration_seconds_count{namespace="shop",pod=~"updog-PODS"}))
-    QUERY RANGE sum by (pod) (http_request_duration_seconds_count{namespace="shop",pod=~"updog-PODS"})
-    QUERY RANGE sum by (pod) (http_request_duration_seconds_count{status=~"5..",namespace="shop",pod=~"updog-PODS"}) or 0 * sum by (pod) (http_request_duration_seconds_count{status!="",namespace="shop",pod=~"updog-PODS"})
-    QUERY RANGE sum by (pod, le) (http_request_duration_seconds_bucket{namespace="shop",pod=~"updog-PODS"})
+    QUERY RANGE buckets, bucket_times, bucket_sources
+    QUERY RANGE buckets_before, requests_before, errors_before
+    QUERY RANGE requests, request_times, request_sources, errors
     QUERY updog_circuit_breaker_state{breaker_name=~".*(cache|redis).*",namespace="shop",pod=~"updog-PODS"}[10s]
     "#);
     insta::assert_snapshot!(world.quick_until(0, &["promote", "cache"]).await, @r#"
@@ -132,10 +134,9 @@ pub async fn from_shadow_to_full_and_off_again() {
     GET deployments/updog
     LIST pods
     POST selfsubjectreviews
-    QUERY RANGE max by (pod) (timestamp(http_request_duration_seconds_count{namespace="shop",pod=~"updog-PODS"}))
-    QUERY RANGE sum by (pod) (http_request_duration_seconds_count{namespace="shop",pod=~"updog-PODS"})
-    QUERY RANGE sum by (pod) (http_request_duration_seconds_count{status=~"5..",namespace="shop",pod=~"updog-PODS"}) or 0 * sum by (pod) (http_request_duration_seconds_count{status!="",namespace="shop",pod=~"updog-PODS"})
-    QUERY RANGE sum by (pod, le) (http_request_duration_seconds_bucket{namespace="shop",pod=~"updog-PODS"})
+    QUERY RANGE buckets, bucket_times, bucket_sources
+    QUERY RANGE buckets_before, requests_before, errors_before
+    QUERY RANGE requests, request_times, request_sources, errors
     QUERY updog_circuit_breaker_state{breaker_name=~".*(cache|redis).*",namespace="shop",pod=~"updog-PODS"}[10s]
     PATCH deployments/updog
     GET deployments/updog
@@ -157,10 +158,9 @@ pub async fn from_shadow_to_full_and_off_again() {
     GET deployments/updog
     LIST pods
     POST selfsubjectreviews
-    QUERY RANGE max by (pod) (timestamp(http_request_duration_seconds_count{namespace="shop",pod=~"updog-PODS"}))
-    QUERY RANGE sum by (pod) (http_request_duration_seconds_count{namespace="shop",pod=~"updog-PODS"})
-    QUERY RANGE sum by (pod) (http_request_duration_seconds_count{status=~"5..",namespace="shop",pod=~"updog-PODS"}) or 0 * sum by (pod) (http_request_duration_seconds_count{status!="",namespace="shop",pod=~"updog-PODS"})
-    QUERY RANGE sum by (pod, le) (http_request_duration_seconds_bucket{namespace="shop",pod=~"updog-PODS"})
+    QUERY RANGE buckets, bucket_times, bucket_sources
+    QUERY RANGE buckets_before, requests_before, errors_before
+    QUERY RANGE requests, request_times, request_sources, errors
     QUERY updog_circuit_breaker_state{breaker_name=~".*(cache|redis).*",namespace="shop",pod=~"updog-PODS"}[10s]
     PATCH deployments/updog
     GET deployments/updog
@@ -182,10 +182,9 @@ pub async fn from_shadow_to_full_and_off_again() {
     GET deployments/updog
     LIST pods
     POST selfsubjectreviews
-    QUERY RANGE max by (pod) (timestamp(http_request_duration_seconds_count{namespace="shop",pod=~"updog-PODS"}))
-    QUERY RANGE sum by (pod) (http_request_duration_seconds_count{namespace="shop",pod=~"updog-PODS"})
-    QUERY RANGE sum by (pod) (http_request_duration_seconds_count{status=~"5..",namespace="shop",pod=~"updog-PODS"}) or 0 * sum by (pod) (http_request_duration_seconds_count{status!="",namespace="shop",pod=~"updog-PODS"})
-    QUERY RANGE sum by (pod, le) (http_request_duration_seconds_bucket{namespace="shop",pod=~"updog-PODS"})
+    QUERY RANGE buckets, bucket_times, bucket_sources
+    QUERY RANGE buckets_before, requests_before, errors_before
+    QUERY RANGE requests, request_times, request_sources, errors
     QUERY updog_circuit_breaker_state{breaker_name=~".*(cache|redis).*",namespace="shop",pod=~"updog-PODS"}[10s]
     PATCH deployments/updog
     GET deployments/updog
@@ -195,19 +194,20 @@ pub async fn from_shadow_to_full_and_off_again() {
     insta::assert_snapshot!(world.quick_until(0, &["check", "db"]).await, @r#"
     complete: db is complete, nothing to do
           CONDITION   VALUE   LIMIT   EVIDENCE
-    passed   p95 over 10s   VALUE   < 400ms   N of N requests slower; at most P
-    passed   error_rate over 10s   VALUE   < 1%   N of N requests; at most P
+    passed   p95 over 10s   VALUE   < 400ms   N of N requests slower; at most P; Nx of 20x
+    passed   error_rate over 10s   VALUE   < 1%   N of N requests; at most P; Nx of 20x
     quiet   error_rate for 5s   VALUE   > 2%   N of N requests; at most P
     quiet   p95 for 5s   VALUE   > 500ms   N of N requests slower; at most P
     quiet   stuck_open(cache) for 10s   closed   2 breakers watched
+    judged: 2 pods (updog-POD, updog-POD), since the change AGE ago
+    a healthy service is rolled back with 1% probability at most in the 14d that triggers are armed
     [exit status: 0]
     ------- requests -------
     GET deployments/updog
     LIST pods
-    QUERY RANGE max by (pod) (timestamp(http_request_duration_seconds_count{namespace="shop",pod=~"updog-PODS"}))
-    QUERY RANGE sum by (pod) (http_request_duration_seconds_count{namespace="shop",pod=~"updog-PODS"})
-    QUERY RANGE sum by (pod) (http_request_duration_seconds_count{status=~"5..",namespace="shop",pod=~"updog-PODS"}) or 0 * sum by (pod) (http_request_duration_seconds_count{status!="",namespace="shop",pod=~"updog-PODS"})
-    QUERY RANGE sum by (pod, le) (http_request_duration_seconds_bucket{namespace="shop",pod=~"updog-PODS"})
+    QUERY RANGE buckets, bucket_times, bucket_sources
+    QUERY RANGE buckets_before, requests_before, errors_before
+    QUERY RANGE requests, request_times, request_sources, errors
     QUERY updog_circuit_breaker_state{breaker_name=~".*(cache|redis).*",namespace="shop",pod=~"updog-PODS"}[10s]
     "#);
     insta::assert_snapshot!(world.quick(&["status"]).await, @r#"
@@ -221,8 +221,8 @@ pub async fn from_shadow_to_full_and_off_again() {
 
     db, step 1 of 1: full; baked AGE of 10s
           CONDITION   VALUE   LIMIT   EVIDENCE
-    passed   p95 over 10s   VALUE   < 400ms   N of N requests slower; at most P
-    passed   error_rate over 10s   VALUE   < 1%   N of N requests; at most P
+    passed   p95 over 10s   VALUE   < 400ms   N of N requests slower; at most P; Nx of 20x
+    passed   error_rate over 10s   VALUE   < 1%   N of N requests; at most P; Nx of 20x
     quiet   error_rate for 5s   VALUE   > 2%   N of N requests; at most P
     quiet   p95 for 5s   VALUE   > 500ms   N of N requests slower; at most P
     quiet   stuck_open(cache) for 10s   closed   2 breakers watched
@@ -232,10 +232,9 @@ pub async fn from_shadow_to_full_and_off_again() {
     ------- requests -------
     GET deployments/updog
     LIST pods
-    QUERY RANGE max by (pod) (timestamp(http_request_duration_seconds_count{namespace="shop",pod=~"updog-PODS"}))
-    QUERY RANGE sum by (pod) (http_request_duration_seconds_count{namespace="shop",pod=~"updog-PODS"})
-    QUERY RANGE sum by (pod) (http_request_duration_seconds_count{status=~"5..",namespace="shop",pod=~"updog-PODS"}) or 0 * sum by (pod) (http_request_duration_seconds_count{status!="",namespace="shop",pod=~"updog-PODS"})
-    QUERY RANGE sum by (pod, le) (http_request_duration_seconds_bucket{namespace="shop",pod=~"updog-PODS"})
+    QUERY RANGE buckets, bucket_times, bucket_sources
+    QUERY RANGE buckets_before, requests_before, errors_before
+    QUERY RANGE requests, request_times, request_sources, errors
     QUERY updog_circuit_breaker_state{breaker_name=~".*(cache|redis).*",namespace="shop",pod=~"updog-PODS"}[10s]
     "#);
 
@@ -248,20 +247,21 @@ pub async fn from_shadow_to_full_and_off_again() {
     insta::assert_snapshot!(degraded, @r#"
     rollback: a rollback trigger fires
           CONDITION   VALUE   LIMIT   EVIDENCE
-    passed   p95 over 10s   VALUE   < 400ms   N of N requests slower; at most P
-    failed   error_rate over 10s   VALUE   < 1%   N of N requests; P to P with 95% confidence; most on updog-POD (P)
-    firing   error_rate for 5s   VALUE   > 2%   N of N requests; P to P with 99% confidence; most on updog-POD (P)
+    passed   p95 over 10s   VALUE   < 400ms   N of N requests slower; at most P; Nx of 20x
+    failed   error_rate over 10s   VALUE   < 1%   N of N requests; P to P with 95% confidence; Nx of 20x; most on updog-POD (P)
+    firing   error_rate for 5s   VALUE   > 2%   N of N requests; P to P with 99% confidence; Nx of 100x; began AGE ago; most on updog-POD (P)
     quiet   p95 for 5s   VALUE   > 500ms   N of N requests slower; at most P
     quiet   stuck_open(cache) for 10s   closed   2 breakers watched
+    judged: 2 pods (updog-POD, updog-POD), since the change AGE ago
+    a healthy service is rolled back with 1% probability at most in the 14d that triggers are armed
     next: cbctl rollback
     [exit status: 5]
     ------- requests -------
     GET deployments/updog
     LIST pods
-    QUERY RANGE max by (pod) (timestamp(http_request_duration_seconds_count{namespace="shop",pod=~"updog-PODS"}))
-    QUERY RANGE sum by (pod) (http_request_duration_seconds_count{namespace="shop",pod=~"updog-PODS"})
-    QUERY RANGE sum by (pod) (http_request_duration_seconds_count{status=~"5..",namespace="shop",pod=~"updog-PODS"}) or 0 * sum by (pod) (http_request_duration_seconds_count{status!="",namespace="shop",pod=~"updog-PODS"})
-    QUERY RANGE sum by (pod, le) (http_request_duration_seconds_bucket{namespace="shop",pod=~"updog-PODS"})
+    QUERY RANGE buckets, bucket_times, bucket_sources
+    QUERY RANGE buckets_before, requests_before, errors_before
+    QUERY RANGE requests, request_times, request_sources, errors
     QUERY updog_circuit_breaker_state{breaker_name=~".*(cache|redis).*",namespace="shop",pod=~"updog-PODS"}[10s]
     "#);
     insta::assert_snapshot!(world.quick(&["rollback", "--emergency", "--reason", "checkout errors"]).await, @r"
@@ -299,8 +299,8 @@ pub async fn from_shadow_to_full_and_off_again() {
     emergency rollback AGE ago: checkout errors; the next promote accepts it
     shadow, step 1 of 1: full; baked AGE of 5s
           CONDITION   VALUE   LIMIT   EVIDENCE
-    passed   p95 over 10s   VALUE   < 400ms   N of N requests slower; at most P
-    passed   error_rate over 10s   VALUE   < 1%   N of N requests; at most P
+    passed   p95 over 10s   VALUE   < 400ms   N of N requests slower; at most P; Nx of 20x
+    passed   error_rate over 10s   VALUE   < 1%   N of N requests; at most P; Nx of 20x
     quiet   error_rate for 5s   VALUE   > 2%   N of N requests; at most P
     quiet   p95 for 5s   VALUE   > 500ms   N of N requests slower; at most P
     quiet   stuck_open(cache) for 10s   closed   2 breakers watched
@@ -310,10 +310,9 @@ pub async fn from_shadow_to_full_and_off_again() {
     ------- requests -------
     GET deployments/updog
     LIST pods
-    QUERY RANGE max by (pod) (timestamp(http_request_duration_seconds_count{namespace="shop",pod=~"updog-PODS"}))
-    QUERY RANGE sum by (pod) (http_request_duration_seconds_count{namespace="shop",pod=~"updog-PODS"})
-    QUERY RANGE sum by (pod) (http_request_duration_seconds_count{status=~"5..",namespace="shop",pod=~"updog-PODS"}) or 0 * sum by (pod) (http_request_duration_seconds_count{status!="",namespace="shop",pod=~"updog-PODS"})
-    QUERY RANGE sum by (pod, le) (http_request_duration_seconds_bucket{namespace="shop",pod=~"updog-PODS"})
+    QUERY RANGE buckets, bucket_times, bucket_sources
+    QUERY RANGE buckets_before, requests_before, errors_before
+    QUERY RANGE requests, request_times, request_sources, errors
     QUERY updog_circuit_breaker_state{breaker_name=~".*(cache|redis).*",namespace="shop",pod=~"updog-PODS"}[10s]
     "#);
     world.quick_until(0, &["promote", "cache"]).await.expect(0, &["done in AGE: cache, step 1 of 1 is entered"]);

@@ -14,6 +14,20 @@ scrape_configs:
 - job_name: pods
   kubernetes_sd_configs: [{role: pod, kubeconfig_file: kubeconfig}]
   relabel_configs:
+  - {source_labels: [__meta_kubernetes_pod_label_histograms], regex: native, action: drop}
+  - {source_labels: [__meta_kubernetes_pod_container_port_name], regex: metrics, action: keep}
+  - {source_labels: [__meta_kubernetes_pod_phase], regex: Running, action: keep}
+  - {source_labels: [__address__], regex: '10\.(.+)', replacement: '127.$1', target_label: __address__}
+  - {source_labels: [__meta_kubernetes_namespace], target_label: namespace}
+  - {source_labels: [__meta_kubernetes_pod_name], target_label: pod}
+  - {source_labels: [__meta_kubernetes_pod_controller_name], target_label: replicaset}
+  - {source_labels: [__meta_kubernetes_pod_label_app], target_label: app}
+# The same exposition, kept as native histograms.
+- job_name: native
+  convert_classic_histograms_to_nhcb: true
+  kubernetes_sd_configs: [{role: pod, kubeconfig_file: kubeconfig}]
+  relabel_configs:
+  - {source_labels: [__meta_kubernetes_pod_label_histograms], regex: native, action: keep}
   - {source_labels: [__meta_kubernetes_pod_container_port_name], regex: metrics, action: keep}
   - {source_labels: [__meta_kubernetes_pod_phase], regex: Running, action: keep}
   - {source_labels: [__address__], regex: '10\.(.+)', replacement: '127.$1', target_label: __address__}

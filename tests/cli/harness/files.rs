@@ -72,3 +72,38 @@ rollback:
 
 pub const GATED: &[(&str, &str)] =
     &[("rollout.yaml", ROLLOUT), ("10-shadow.yaml", GATED_SHADOW), ("20-cache.yaml", CACHE), ("30-http.yaml", HTTP)];
+
+/// As [`ROLLOUT`], with a source for every indicator.
+const MEASURED_ROLLOUT: &str = r#"apiVersion: cbctl.dev/v1
+kind: Rollout
+name: checkout
+target: {deployment: storefront, container: web}
+indicators:
+  latency: {histogram: http_request_duration_seconds}
+  error_rate:
+    requests: http_request_duration_seconds_count
+    errors: 'http_request_duration_seconds_count{status=~"5.."}'
+  memory: {gauge: process_resident_memory_bytes}
+breakers:
+  metrics:
+    requests: updog_circuit_breaker_requests_total
+    failures: updog_circuit_breaker_failures_total
+    state: {gauge: updog_circuit_breaker_state, closed: 0, half_open: 1, open: 2}
+    label: breaker_name
+  cache: {flag: CB_CACHE_ENABLED, match: '.*(cache|redis).*', settings: [CB_CACHE_OP_TIMEOUT_MS]}
+  http: {flag: CB_HTTP_ENABLED, match: '.*(http|api).*'}
+  db: {flag: CB_DB_ENABLED, match: '.*db.*'}
+"#;
+
+/// The cache's breaker is on from the first phase on; a test adds the conditions.
+const MEASURED_CACHE: &str = r#"apiVersion: cbctl.dev/v1
+kind: Phase
+name: cache
+title: Cache canary
+flags: {CB_CACHE_ENABLED: "true", CB_HTTP_ENABLED: "false", CB_DB_ENABLED: "false"}
+steps:
+  - {expose: full, bake: 0s}
+"#;
+
+pub const MEASURED: &[(&str, &str)] =
+    &[("rollout.yaml", MEASURED_ROLLOUT), ("10-cache.yaml", MEASURED_CACHE), ("20-http.yaml", HTTP)];

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use hyper::body::{Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use regex::Regex;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -357,5 +358,12 @@ fn prometheus_line(request: &Request<Bytes>) -> String {
     let form = reqwest::Url::parse(&format!("http://form/?{parameters}")).unwrap();
     let promql = form.query_pairs().find(|(name, _)| name == "query").map(|(_, value)| value.into_owned());
     let verb = if request.uri().path().ends_with("query_range") { "QUERY RANGE" } else { "QUERY" };
-    format!("{verb} {}", promql.unwrap_or_else(|| request.uri().path().to_owned()))
+    format!("{verb} {}", promql.map_or_else(|| request.uri().path().to_owned(), |promql| in_short(&promql)))
+}
+
+/// Names the metrics that one query carries; the queries themselves are pinned beside the code.
+fn in_short(promql: &str) -> String {
+    static METRIC: LazyLock<Regex> = LazyLock::new(|| Regex::new(r#""cbctl", "([^"]*)""#).unwrap());
+    let metrics: Vec<&str> = METRIC.captures_iter(promql).map(|found| found.get(1).unwrap().as_str()).collect();
+    if metrics.is_empty() { promql.to_owned() } else { metrics.join(", ") }
 }

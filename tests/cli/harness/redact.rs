@@ -19,16 +19,27 @@ static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         // Times that things take, and ages.
         (r"\b(done in|in the deployment in|deployment/\S+ in) [\d.]+(ms|s|m)\b", "$1 AGE"),
         (r"\b[\d.]+(ms|s|m) of (\d+(?:ms|s|m|h)), [\d.]+(ms|s|m) more", "AGE of $2, AGE more"),
+        (r"\b[\d.]+(ms|s|m) of (\d+[hd]), \d+[hd] more", "AGE of $2, AGE more"),
         (r"\bbaked [\d.]+(ms|s|m) of", "baked AGE of"),
         (r"\b[\d.]+(ms|s|m) ago", "AGE ago"),
         (r"\bfor [\d.]+(ms|s|m);", "for AGE;"),
         (r"(?m)((?:complete|baking, step \d of \d) +)[\d.]+(ms|s|m)( {2,})", "${1}AGE$3"),
         // Figures from the traffic.
         (r"[\d,]+ of [\d,]+ requests?", "N of N requests"),
+        (r"[\d,]+ of [\d,]+ calls?( failed)?", "N of N calls$1"),
+        (r"watched, [\d,]+ calls?", "watched, N calls"),
+        (r"(calls[^;\n]*; )[\d.]+% to [\d.]+%", "${1}P to P"),
+        (r"(POD: )[\d,.]+%(, of which )[\d,.]+%", "${1}P${2}P"),
+        (r"(POD: )[\d,.]+%(?m:$)", "${1}P"),
         (r"(requests[^;\n]*; )[\d.]+% to [\d.]+%", "${1}P to P"),
         (r"at most [\d.]+%", "at most P"),
         (r"(POD) \([\d.]+%\)", "$1 (P)"),
         (r"( {2,})[\d.]+(%|ms|s)( {2,}[<>])", "${1}VALUE$3"),
+        // What came since the change may look like bursts.
+        (r"; in bursts of [\d.]+", ""),
+        // Evidence so far; next to none is not told.
+        (r"(over )?[\d,.]+x of (\d+x)", "Nx of $2"),
+        (r"(?m)^(quiet .*); Nx of \d+x", "$1"),
         // Columns are as wide as what was taken out.
         (r"(?m)(\S) {3,}", "$1   "),
         (r"(?m)^ {6,}(\S)", "      $1"),

@@ -1,5 +1,6 @@
 //! One run of the command: how it is started, what is done to it meanwhile, and what is left of it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::future::IntoFuture;
 use std::io::Read;
@@ -177,6 +178,13 @@ impl Run {
         self.requests.iter().map(|seen| seen.line.as_str()).collect()
     }
 
+    /// What Prometheus was asked, without the verb; each once, in whatever parts the time was asked for.
+    pub fn queries(&self) -> Vec<&str> {
+        let queries = self.lines().into_iter().filter_map(|line| line.strip_prefix("QUERY "));
+        let queries: BTreeSet<&str> = queries.map(|query| query.trim_start_matches("RANGE ")).collect();
+        queries.into_iter().collect()
+    }
+
     /// The requests that could have changed something.
     pub fn writes(&self) -> Vec<&str> {
         self.requests.iter().filter(|seen| seen.writes()).map(|seen| seen.line.as_str()).collect()
@@ -184,6 +192,18 @@ impl Run {
 
     pub fn says(&self, piece: &str) -> bool {
         self.stdout.contains(piece) || self.stderr.contains(piece)
+    }
+
+    /// stdout without what is different every time.
+    pub fn redacted(&self) -> String {
+        redact(&self.stdout)
+    }
+
+    /// The lines of stdout with this in them, and the exit code.
+    pub fn stdout_with(&self, piece: &str) -> String {
+        let stdout = self.redacted();
+        let lines: Vec<&str> = stdout.lines().filter(|line| line.contains(piece)).collect();
+        format!("{}\n[exit status: {}]", lines.join("\n"), self.status)
     }
 
     /// Checks how it ended and a piece of what it said, and shows everything if one of them is wrong.
