@@ -358,7 +358,7 @@ async fn twenty_conditions_take_no_more_than_eight_queries() {
     world.enter(|_| ()).await;
     // The windows of minutes and more, and the missing limit of memory.
     let waiting = |run: &Run| run.stdout.lines().filter(|line| line.starts_with("waiting")).count();
-    let run = world.until_check(&[], |run| waiting(run) == 10).await;
+    let run = world.until_check(&[], |run| waiting(run) == 9).await;
     insta::assert_snapshot!(run, @r#"
     held: http, step 1 of 1 cannot be entered
           CONDITION   VALUE   LIMIT   EVIDENCE
