@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::harness::cluster::{env_of, flag_patch, simulated};
 use crate::harness::proxy::Act;
 use crate::harness::run::Run;
-use crate::harness::{FLAGS, World, files, repository};
+use crate::harness::{FLAGS, World, files, repository, until};
 
 /// (file of the repository, arguments that print it)
 const GENERATED: [(&str, &[&str]); 4] = [
@@ -126,7 +126,13 @@ async fn json_is_one_document_whatever_the_exit_code() {
         (0, &["rollback", "--emergency", "--no-wait"]),
     ] {
         world.until_healthy().await;
-        let run = world.cbctl(&[arguments, &["-o", "json"]].concat()).await;
+        let call = [arguments, &["-o", "json"]].concat();
+        // Even an alarm that always fires is known only after the first moment since the change.
+        let run = until("there is evidence", async || {
+            let run = world.cbctl(&call).await;
+            (run.status != 4).then_some(run)
+        })
+        .await;
         assert_eq!(run.status, status, "{arguments:?}:\n{run}");
         let document = run.json();
         assert_eq!(document["schema"], 1, "{arguments:?}");
