@@ -74,6 +74,7 @@ complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -l dry-run -d 'Have
 complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -s q -l quiet -d 'Print the answer and errors, and nothing else'
 complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -l no-color -d 'Do without colour, as with `NO_COLOR` set'
 complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -s h -l help -d 'Print help'
+complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l to -d 'Phase to go back to, as it was when it was left' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l timeout -d 'How long to try and to wait' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l deployment -d 'Deployment to switch off, instead of rollout.yaml\'s' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l container -d 'Container to switch off, instead of rollout.yaml\'s' -r

@@ -85,6 +85,7 @@ pub enum Command {
     #[command(
         after_help = "Examples:\n  cbctl rollback --emergency --reason 'checkout errors'   every breaker off, now\n  \
                       cbctl rollback http                                     one breaker off\n  \
+                      cbctl rollback --to shadow                              as it was when shadow was left\n  \
                       cbctl rollback                                          back to before the last step"
     )]
     Rollback(Rollback),
@@ -141,6 +142,9 @@ pub struct Rollback {
     /// Switch every breaker off now, whatever else is going on
     #[arg(long)]
     pub emergency: bool,
+    /// Phase to go back to, as it was when it was left
+    #[arg(long, value_name = "PHASE", conflicts_with_all = ["breakers", "emergency"])]
+    pub to: Option<PhaseName>,
     /// Do not wait until every pod runs the old values
     #[arg(long)]
     pub no_wait: bool,

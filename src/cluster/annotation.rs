@@ -46,8 +46,8 @@ pub(super) fn recorded_target(deployment: &Deployment) -> Option<(Target, Flags)
     let position = position(deployment)?.ok()?;
     let target = Target {
         deployment: deployment.metadata.name.clone()?,
-        container: Some(position.container),
-        flags: position.off.keys().chain(position.prior.keys()).cloned().collect(),
+        container: Some(position.container.clone()),
+        flags: position.off.keys().chain(position.changed()).cloned().collect(),
     };
     Some((target, position.off))
 }

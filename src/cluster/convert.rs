@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, Pod as KubePod, PodStatus};
 use super::{Error, Target, annotation, ownership};
 use crate::rollout::declaration::Flags;
 use crate::rollout::name::FlagName;
+use crate::rollout::position::Position;
 use crate::rollout::workload::{FlagSource, FlagValue, Pod, Replicas, Workload};
 
 /// On the pods of a canary.
@@ -22,16 +23,20 @@ pub(super) fn workload(
 ) -> Result<Workload, Error> {
     let container = container(namespace, &target.deployment, target.container.as_deref(), deployment)?;
     let spec = deployment.spec.as_ref();
+    let position = annotation::position(deployment);
+    // What was changed once can be restored, whether it is still declared or not.
+    let recorded = position.iter().flatten().flat_map(Position::changed);
+    let wanted: BTreeSet<FlagName> = target.flags.iter().chain(recorded).cloned().collect();
     let (canary, stable): (Vec<&KubePod>, Vec<&KubePod>) = pods.iter().partition(|found| is_canary(found));
-    let of = |pods: &[&KubePod]| pods.iter().filter_map(|found| pod(found, &container.name, &target.flags)).collect();
+    let of = |pods: &[&KubePod]| pods.iter().filter_map(|found| pod(found, &container.name, &wanted)).collect();
     Ok(Workload {
         namespace: namespace.to_owned(),
         deployment: target.deployment.clone(),
         container: container.name.clone(),
         resource_version: deployment.metadata.resource_version.clone().unwrap_or_default(),
-        flags: flags(container, &target.flags),
-        owned_elsewhere: ownership::owned_elsewhere(deployment, &container.name, target.flags.iter()),
-        position: annotation::position(deployment),
+        flags: flags(container, &wanted),
+        owned_elsewhere: ownership::owned_elsewhere(deployment, &container.name, wanted.iter()),
+        position,
         emergency: annotation::emergency(deployment),
         sign_offs: annotation::sign_offs(deployment),
         replicas: replicas(deployment),

@@ -1,4 +1,4 @@
-//! `cbctl rollback [BREAKER…]`: breakers off, or back to before the last step. It needs the API server and nothing
+//! `cbctl rollback [BREAKER…]`: breakers off, or back to before the last step or to an earlier phase. It needs the API server and nothing
 //! else, and tries until the deadline.
 
 use jiff::Timestamp;
@@ -27,9 +27,10 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
     // Who we are is good to know for the record, and no reason to hold a rollback up.
     let by = cluster.identity().await.unwrap_or_else(|_| "unknown".to_owned());
     let operation = operation(by, began);
-    let planned = |workload: &Workload| match &rollout {
-        None => plan::step_back(workload, &operation),
-        Some(rollout) => plan::breakers_off(rollout, workload, &arguments.breakers, &operation),
+    let planned = |workload: &Workload| match (&rollout, &arguments.to) {
+        (Some(rollout), _) => plan::breakers_off(rollout, workload, &arguments.breakers, &operation),
+        (None, Some(phase)) => plan::back_to(workload, phase, &operation),
+        (None, None) => plan::step_back(workload, &operation),
     };
     let dry_run = arguments.write.dry_run;
     let sent = settle::send(&cluster, &target, (deadline, &mut interrupted), told, dry_run, planned).await?;
@@ -157,8 +158,13 @@ impl Nothing<'_> {
         let why = match self.reason {
             NothingToRollBack::NoEarlierStep => "no step is on record that could be taken back",
             NothingToRollBack::AlreadyOff => "already off",
+            NothingToRollBack::AlreadyThere => "the rollout stands in that phase",
             NothingToRollBack::EmergencyInForce => {
                 "an emergency rollback is in force, every breaker is off until the next promote"
+            }
+            NothingToRollBack::NeverThere => {
+                let what = "no step from that phase is on record; cbctl status shows where the rollout is".to_owned();
+                return Err(Error::Unverified { what, source: None });
             }
             NothingToRollBack::EmergencyOverridden => {
                 let what = "an emergency rollback is in force, and somebody has switched a breaker on again: \

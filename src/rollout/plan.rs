@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::declaration::{Flags, Rollout};
-use super::name::{BreakerName, FlagName};
-use super::position::{Place, Position};
+use super::name::{BreakerName, FlagName, PhaseName};
+use super::position::{Place, Position, Taken};
 use super::route::{Destination, Route};
 use super::standing::{Standing, StandingPlace};
 use super::workload::{FlagSource, FlagValue, Workload};
@@ -64,6 +64,10 @@ pub struct Operation {
 pub enum NothingToRollBack {
     /// The record knows no earlier place.
     NoEarlierStep,
+    /// The rollout stands in the wanted phase.
+    AlreadyThere,
+    /// The record knows no change that led on from the wanted phase.
+    NeverThere,
     AlreadyOff,
     /// An emergency rollback is in force: every breaker is off.
     EmergencyInForce,
@@ -121,19 +125,26 @@ pub fn promotion(rollout: &Rollout, workload: &Workload, route: &Route, operatio
             completed.entry(earlier.name.clone()).or_insert(operation.at);
         }
     }
-    let prior = changes
+    let (mut trail, replaced) = match recorded(workload) {
+        Some(position) => split_at(rollout, &position.trail, route.standing.place.as_ref()),
+        None => (Vec::new(), BTreeMap::new()),
+    };
+    let mut prior: BTreeMap<FlagName, FlagValue> = changes
         .iter()
         .filter_map(|change| match &change.before {
             FlagSource::Value(value) => Some((change.flag.clone(), value.clone())),
             FlagSource::Twice | FlagSource::MaybeFrom(_) => None,
         })
         .collect();
+    // After an emergency the changes that led further than here are not forgotten: their settings are still there.
+    prior.extend(replaced);
+    trail.push(Taken { from: route.standing.place.as_ref().map(|place| place.record(rollout)), prior });
     let position = Position {
         place: Place { phase: rollout.phases[phase].name.clone(), step: step + 1, since: operation.at },
         by: operation.by.clone(),
         operation: operation.id.clone(),
-        prior,
-        previous: route.standing.place.as_ref().map(|place| place.record(rollout)),
+        trail,
+        rolled_back: false,
         completed,
         container: workload.container.clone(),
         off: rollout.header.breakers_off(),
@@ -148,37 +159,60 @@ pub fn promotion(rollout: &Rollout, workload: &Workload, route: &Route, operatio
 
 /// Whether a step is on record that can be taken back.
 pub fn can_step_back(workload: &Workload) -> bool {
-    let has_earlier = |position: &Position| position.previous.is_some() || !position.prior.is_empty();
+    let leads_back = |taken: &Taken| taken.from.is_some() || !taken.prior.is_empty();
+    let has_earlier = |position: &Position| !position.rolled_back && position.trail.last().is_some_and(leads_back);
     workload.emergency.is_none() && recorded(workload).is_some_and(has_earlier)
 }
 
 /// The patch that restores what the last change replaced; it needs no phase files.
 pub fn step_back(workload: &Workload, operation: &Operation) -> Result<Plan, NothingToRollBack> {
+    let position = restorable(workload)?;
+    if !can_step_back(workload) {
+        return Err(NothingToRollBack::NoEarlierStep);
+    }
+    Ok(restoring(workload, position, position.trail.len() - 1, operation))
+}
+
+/// The patch that restores the rollout as it was when it was about to leave a phase; it needs no phase files.
+pub fn back_to(workload: &Workload, phase: &PhaseName, operation: &Operation) -> Result<Plan, NothingToRollBack> {
+    let position = restorable(workload)?;
+    if position.place.phase == *phase {
+        return Err(NothingToRollBack::AlreadyThere);
+    }
+    let from = |taken: &Taken| taken.from.as_ref().is_some_and(|place| place.phase == *phase);
+    let left = position.trail.iter().rposition(from).ok_or(NothingToRollBack::NeverThere)?;
+    Ok(restoring(workload, position, left, operation))
+}
+
+/// The record, where what it knows may be restored.
+fn restorable(workload: &Workload) -> Result<&Position, NothingToRollBack> {
     let position = match &workload.position {
         None => return Err(NothingToRollBack::NoEarlierStep),
         Some(Err(_)) => return Err(NothingToRollBack::RecordUnreadable),
         Some(Ok(position)) => position,
     };
-    if workload.emergency.is_some() {
-        return Err(match workload.has(&position.off) {
-            true => NothingToRollBack::EmergencyInForce,
-            false => NothingToRollBack::EmergencyOverridden,
-        });
+    match (&workload.emergency, workload.has(&position.off)) {
+        (None, _) => Ok(position),
+        (Some(_), true) => Err(NothingToRollBack::EmergencyInForce),
+        (Some(_), false) => Err(NothingToRollBack::EmergencyOverridden),
     }
-    if !can_step_back(workload) {
-        return Err(NothingToRollBack::NoEarlierStep);
-    }
-    let place = position.previous.clone();
-    let record = place.map_or(Record::Remove, |place| Record::Write(Box::new(moved_back(position, place, operation))));
-    Ok(Plan {
-        changes: changes(workload, position.prior.clone()),
-        record,
-        accepts_emergency: false,
-        resource_version: workload.resource_version.clone(),
-    })
 }
 
-/// The patch that switches these breakers off; the rollout then stands at the last phase that has none of them on.
+/// Takes back the newest changes of the trail, from this one on.
+fn restoring(workload: &Workload, position: &Position, oldest: usize, operation: &Operation) -> Plan {
+    let (trail, undone) = position.trail.split_at(oldest);
+    let place = undone.first().and_then(|taken| taken.from.clone());
+    let moved = |place| Record::Write(Box::new(moved_back(position, place, trail.to_vec(), operation)));
+    Plan {
+        changes: changes(workload, Taken::replaced(undone)),
+        record: place.map_or(Record::Remove, moved),
+        accepts_emergency: false,
+        resource_version: workload.resource_version.clone(),
+    }
+}
+
+/// The patch that switches these breakers off. The rollout then stands at the last phase that has none of them on, and
+/// what later phases changed is restored as well.
 pub fn breakers_off(
     rollout: &Rollout,
     workload: &Workload,
@@ -198,31 +232,52 @@ pub fn breakers_off(
     }
     let standing = Standing::of(rollout, workload);
     let place = standing.place.as_ref().and_then(|place| place_without(rollout, workload, place, &off, operation.at));
-    let record = match recorded(workload).zip(place) {
-        Some((position, place)) => Record::Write(Box::new(moved_back(position, place, operation))),
-        None => Record::Keep,
+    let (mut wanted, record) = match recorded(workload).zip(place) {
+        Some((position, place)) => {
+            let (trail, replaced) = split_at(rollout, &position.trail, Some(&place));
+            let place = place.record(rollout);
+            (replaced, Record::Write(Box::new(moved_back(position, place, trail, operation))))
+        }
+        None => (BTreeMap::new(), Record::Keep),
     };
+    // What was on before the rollout changed it is no reason to switch anything on here.
+    let switches_on = |flag: &FlagName, value: &FlagValue| {
+        let of_flag = |breaker: &&super::declaration::Breaker| breaker.flag == *flag;
+        let breaker = rollout.header.breakers.iter().find(of_flag);
+        breaker.is_some_and(|breaker| *value == FlagValue::Literal(breaker.on.clone()))
+    };
+    wanted.retain(|flag, value| !switches_on(flag, value));
+    wanted.extend(off.into_iter().map(|(flag, value)| (flag, FlagValue::Literal(value))));
     Ok(Plan {
-        changes: changes(workload, off.into_iter().map(|(flag, value)| (flag, FlagValue::Literal(value)))),
+        changes: changes(workload, wanted),
         record,
         accepts_emergency: false,
         resource_version: workload.resource_version.clone(),
     })
 }
 
-/// The record after a rollback. It knows no earlier step, so that no later rollback switches anything on again.
-fn moved_back(position: &Position, place: Place, operation: &Operation) -> Position {
+/// The record after a rollback.
+fn moved_back(position: &Position, place: Place, trail: Vec<Taken>, operation: &Operation) -> Position {
     let mut completed = position.completed.clone();
     completed.remove(&place.phase);
-    Position {
-        place,
-        completed,
-        by: operation.by.clone(),
-        operation: operation.id.clone(),
-        prior: BTreeMap::new(),
-        previous: None,
-        ..position.clone()
-    }
+    let (by, operation) = (operation.by.clone(), operation.id.clone());
+    Position { place, completed, by, operation, trail, rolled_back: true, ..position.clone() }
+}
+
+/// The changes that led to a place, and what those that led further replaced.
+fn split_at(
+    rollout: &Rollout,
+    trail: &[Taken],
+    place: Option<&StandingPlace>,
+) -> (Vec<Taken>, BTreeMap<FlagName, FlagValue>) {
+    let there = place.map(|place| (place.phase, place.step + 1));
+    let leads_further = |taken: &Taken| match &taken.from {
+        None => there.is_none(),
+        // Of a phase that is declared no longer nobody knows where it was: it counts as passed.
+        Some(from) => rollout.index_of(&from.phase).is_some_and(|phase| Some((phase, from.step)) >= there),
+    };
+    let (kept, further) = trail.split_at(trail.iter().position(leads_further).unwrap_or(trail.len()));
+    (kept.to_vec(), Taken::replaced(further))
 }
 
 /// The end of the last phase without these breakers on, with its bake served if it had been complete before.
@@ -232,16 +287,16 @@ fn place_without(
     present: &StandingPlace,
     off: &Flags,
     now: Timestamp,
-) -> Option<Place> {
+) -> Option<StandingPlace> {
     let phase = rollout.last_phase_without(off)?;
     if present.phase <= phase {
-        return Some(present.record(rollout));
+        return Some(present.clone());
     }
     let declared = &rollout.phases[phase];
     let bake = declared.steps[declared.steps.len() - 1].bake;
     let completed = recorded(workload).and_then(|position| position.completed.get(&declared.name).copied());
     let since = completed.and_then(|complete| complete.checked_sub(bake).ok()).unwrap_or(now);
-    Some(Place { phase: declared.name.clone(), step: declared.steps.len(), since })
+    Some(StandingPlace { phase, step: declared.steps.len() - 1, since })
 }
 
 /// The wanted values that are not there already.

@@ -12,23 +12,32 @@ use super::declaration::Flags;
 use super::name::{FlagName, PhaseName};
 use super::workload::FlagValue;
 
-/// Where the rollout stands, and what the last change replaced.
+/// Where the rollout stands, and how it got there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     pub place: Place,
     /// Who made the last change, as the API server knows them.
     pub by: String,
     pub operation: String,
-    /// Every flag that the last change touched, as it was before.
-    pub prior: BTreeMap<FlagName, FlagValue>,
-    /// The place before the last change; None if that was the first one, or it was taken back.
-    pub previous: Option<Place>,
+    /// The changes that led here and can be taken back, oldest first.
+    pub trail: Vec<Taken>,
+    /// The last change was a rollback: the step before is taken back only once, however often it is asked for.
+    pub rolled_back: bool,
     /// When each phase that was left upwards had been complete.
     #[serde(default)]
     pub completed: BTreeMap<PhaseName, Timestamp>,
     /// What an emergency needs when the files are gone.
     pub container: String,
     pub off: Flags,
+}
+
+/// A change that was made, and what it replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// The place before it; None where the rollout had not begun.
+    pub from: Option<Place>,
+    /// Every flag that it touched, as it was before.
+    pub prior: BTreeMap<FlagName, FlagValue>,
 }
 
 /// A step of a phase.
@@ -38,6 +47,20 @@ pub struct Place {
     /// Counted from 1.
     pub step: usize,
     pub since: Timestamp,
+}
+
+impl Position {
+    /// Every flag that was changed on the way here.
+    pub fn changed(&self) -> impl Iterator<Item = &FlagName> {
+        self.trail.iter().flat_map(|taken| taken.prior.keys())
+    }
+}
+
+impl Taken {
+    /// What a row of changes replaced: of a flag that several of them touched, what the oldest found.
+    pub fn replaced(row: &[Self]) -> BTreeMap<FlagName, FlagValue> {
+        row.iter().rev().flat_map(|taken| taken.prior.clone()).collect()
+    }
 }
 
 /// The mark of an emergency rollback; it outranks the position until the next promote accepts it.

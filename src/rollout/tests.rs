@@ -269,7 +269,43 @@ fn one_breaker_off_leads_back_to_the_last_phase_without_it() {
     assert!(standing.drift.is_empty());
     assert_eq!(after.flags[&flag("CB_CACHE")], literal("true"));
     assert_eq!(plan::breakers_off(&rollout(), &after, &breakers, &operation(360)), Err(NothingToRollBack::AlreadyOff));
-    assert_eq!(plan::step_back(&after, &operation(370)), Err(NothingToRollBack::NoEarlierStep), "never back on");
+    assert_eq!(after.flags[&flag("SET_HTTP")], FlagSource::Value(FlagValue::Absent), "its settings are restored");
+    assert_eq!(plan::step_back(&after, &operation(370)), Err(NothingToRollBack::NoEarlierStep), "only once");
+    let back = apply(&after, &plan::back_to(&after, &"shadow".parse().unwrap(), &operation(380)).unwrap());
+    assert_eq!(back.flags, all_off().flags, "but further if that is asked for");
+}
+
+#[test]
+fn a_breaker_that_others_were_built_on_takes_them_along() {
+    let http = promote(&promote(&promote(&promote(&all_off(), 0), 100), 200), 300);
+    let plan = plan::breakers_off(&rollout(), &http, &["cache".parse().unwrap()], &operation(350)).unwrap();
+    let after = apply(&http, &plan);
+    assert_eq!(after.flags, all_off().flags);
+    assert!(Standing::of(&rollout(), &after).drift.is_empty());
+}
+
+#[test]
+fn a_phase_is_restored_as_it_was_left() {
+    let shadow = promote(&all_off(), 0);
+    let cache = promote(&promote(&shadow, 100), 200);
+    let http = promote(&cache, 300);
+    let to = |workload: &Workload, phase: &str| plan::back_to(workload, &phase.parse().unwrap(), &operation(400));
+    let after = apply(&http, &to(&http, "cache").unwrap());
+    assert_eq!(after.flags, cache.flags);
+    assert_eq!(after.recorded_place(), cache.recorded_place());
+    let after = apply(&http, &to(&http, "shadow").unwrap());
+    assert_eq!((&after.flags, after.recorded_place()), (&shadow.flags, shadow.recorded_place()));
+    assert_eq!(to(&after, "shadow"), Err(NothingToRollBack::AlreadyThere));
+    assert_eq!(to(&after, "http"), Err(NothingToRollBack::NeverThere));
+    assert_eq!(to(&switch_off(&http, 350), "cache"), Err(NothingToRollBack::EmergencyInForce));
+}
+
+#[test]
+fn what_was_changed_before_an_emergency_is_restored_after_it() {
+    let http = promote(&promote(&promote(&promote(&all_off(), 0), 100), 200), 300);
+    let again = promote(&switch_off(&http, 350), 400);
+    let back = apply(&again, &plan::step_back(&again, &operation(500)).unwrap());
+    assert_eq!(back.flags, all_off().flags);
 }
 
 #[test]

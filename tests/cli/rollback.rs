@@ -124,6 +124,20 @@ async fn one_breaker_goes_off_and_the_phases_before_it_stay() {
 }
 
 #[tokio::test]
+async fn a_phase_is_restored_as_it_was_left_with_every_setting() {
+    let world = World::promoted_to(&["shadow"]).await;
+    let before = world.env().await;
+    world.promote_through(&["cache", "http"]).await;
+    let run = world.cbctl(&["rollback", "--to", "shadow"]).await;
+    run.expect(0, &["back at shadow, step 1"]);
+    assert_eq!(world.env().await, before, "{run}");
+    let again = world.cbctl(&["rollback", "--to", "shadow"]).await;
+    again.expect(0, &["nothing to do: the rollout stands in that phase"]);
+    assert!(again.writes().is_empty(), "{again}");
+    world.cbctl(&["rollback", "--to", "http"]).await.expect(1, &["no step from that phase is on record"]);
+}
+
+#[tokio::test]
 async fn several_breakers_go_off_together() {
     let world = World::promoted_to(&["shadow", "cache", "http"]).await;
     let run = world.cbctl(&["rollback", "http", "cache"]).await;
