@@ -4,6 +4,8 @@
 //! It does not know how any of them is read, judged, printed or applied.
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;
 
 pub mod decision;

@@ -17,15 +17,15 @@ use crate::judge::condition::Encoding;
 
 const BAKE: u64 = 100;
 
-fn at(second: i64) -> Timestamp {
+pub fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn operation(second: i64) -> Operation {
+pub fn operation(second: i64) -> Operation {
     Operation { id: format!("operation-{second}"), by: "alice".into(), at: at(second) }
 }
 
-fn flag(name: &str) -> FlagName {
+pub fn flag(name: &str) -> FlagName {
     name.parse().unwrap()
 }
 
@@ -105,16 +105,16 @@ pub fn workload(flags: &[(&str, FlagSource)]) -> Workload {
     }
 }
 
-fn literal(value: &str) -> FlagSource {
+pub fn literal(value: &str) -> FlagSource {
     FlagSource::Value(FlagValue::Literal(value.into()))
 }
 
-fn all_off() -> Workload {
+pub fn all_off() -> Workload {
     workload(&[("CB_CACHE", literal("false")), ("CB_HTTP", literal("false"))])
 }
 
 /// What the API server makes of a plan.
-fn apply(workload: &Workload, plan: &Plan) -> Workload {
+pub fn apply(workload: &Workload, plan: &Plan) -> Workload {
     let mut after = workload.clone();
     for change in &plan.changes {
         after.flags.insert(change.flag.clone(), FlagSource::Value(change.after.clone()));
@@ -131,7 +131,7 @@ fn apply(workload: &Workload, plan: &Plan) -> Workload {
 }
 
 /// What an emergency rollback makes of it.
-fn switch_off(workload: &Workload, second: i64) -> Workload {
+pub fn switch_off(workload: &Workload, second: i64) -> Workload {
     let mut after = workload.clone();
     for (flag, value) in rollout().header.breakers_off() {
         after.flags.insert(flag, literal(&value));
