@@ -29,12 +29,12 @@ static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"[\d,]+ of [\d,]+ calls?( failed)?", "N of N calls$1"),
         (r"watched, [\d,]+ calls?", "watched, N calls"),
         (r"(calls[^;\n]*; )[\d.]+% to [\d.]+%", "${1}P to P"),
-        (r"(POD: )[\d,.]+%(, of which )[\d,.]+%", "${1}P${2}P"),
+        (r"(POD: )-?[\d,.]+%(, of which )-?[\d,.]+%", "${1}P${2}P"),
         (r"(POD: )[\d,.]+%(?m:$)", "${1}P"),
         (r"(requests[^;\n]*; )[\d.]+% to [\d.]+%", "${1}P to P"),
         (r"at most [\d.]+%", "at most P"),
         (r"(POD) \([\d.]+%\)", "$1 (P)"),
-        (r"( {2,})[\d.]+(%|ms|s)( {2,}[<>])", "${1}VALUE$3"),
+        (r"( {2,})-?[\d.]+(%|ms|s)( {2,}[<>])", "${1}VALUE$3"),
         // What came since the change may look like bursts.
         (r"; in bursts of [\d.]+", ""),
         // Evidence so far; next to none is not told.
