@@ -186,11 +186,13 @@ fn moves(rules: &Rules, state: &State) -> Result<Vec<State>, Invariant> {
                     return Err(Invariant::NeverOnWithoutAPass);
                 }
             }
-            _ if on => return Err(Invariant::RollbackOnlySwitchesOff),
+            Kind::StepBack | Kind::BackToShadow | Kind::OneBreakerOff | Kind::BothOff if on => {
+                return Err(Invariant::RollbackOnlySwitchesOff);
+            }
             Kind::StepBack if !pending.stale && (rules.step_back)(&after, &operation(NOW)).is_ok() => {
                 return Err(Invariant::TakenBackOnce);
             }
-            _ => {}
+            Kind::StepBack | Kind::BackToShadow | Kind::OneBreakerOff | Kind::BothOff => {}
         }
         written(after, Some(index));
     }
