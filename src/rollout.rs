@@ -4,7 +4,7 @@
 //! It does not know how any of them is read, judged, printed or applied.
 
 #[cfg(test)]
-mod model;
+mod model_tests;
 #[cfg(test)]
 mod tests;
 
