@@ -9,6 +9,8 @@
 mod canary;
 mod check;
 mod cluster_faults;
+mod concurrency;
+mod crash;
 mod emergency;
 mod evidence;
 mod files;

@@ -190,11 +190,15 @@ impl World {
 
     /// Somebody else changes the Deployment just before the request in question arrives.
     pub fn somebody_writes_first(&self) -> Act {
+        self.somebody_patches_first(|| json!({"metadata": {"labels": {"touched": uuid::Uuid::now_v7().to_string()}}}))
+    }
+
+    /// The same with a patch of the test's choice.
+    pub fn somebody_patches_first(&self, patch: impl Fn() -> Value + Send + Sync + 'static) -> Act {
         let (client, namespace) = (self.kube.clone(), self.namespace.clone());
         Act::before(move || {
-            let (client, namespace) = (client.clone(), namespace.clone());
-            let label = json!({"metadata": {"labels": {"touched": uuid::Uuid::now_v7().to_string()}}});
-            async move { patch_deployment(&client, &namespace, label).await }
+            let (client, namespace, patch) = (client.clone(), namespace.clone(), patch());
+            async move { patch_deployment(&client, &namespace, patch).await }
         })
     }
 

@@ -83,6 +83,10 @@ pub enum Act {
     Delay(Duration),
     /// Something else happens before the request is passed on.
     Before(Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>),
+    /// The request is passed on; something else happens before its answer comes.
+    After(Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>),
+    /// The request is passed on; its answer comes one byte after the other, so long apart.
+    Drip(Duration),
     /// A header of the server's answer is replaced.
     Header(HeaderName, &'static str),
     /// The JSON of the request is changed before it is passed on.
@@ -102,6 +106,10 @@ impl Act {
 
     pub fn before<F: Future<Output = ()> + Send + 'static>(act: impl Fn() -> F + Send + Sync + 'static) -> Self {
         Self::Before(Arc::new(move || Box::pin(act())))
+    }
+
+    pub fn after<F: Future<Output = ()> + Send + 'static>(act: impl Fn() -> F + Send + Sync + 'static) -> Self {
+        Self::After(Arc::new(move || Box::pin(act())))
     }
 
     pub fn header(name: HeaderName, value: &'static str) -> Self {
@@ -244,6 +252,12 @@ async fn handle(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
             before().await;
             state.server.ask(request).await.map(whole)
         }
+        Some(Act::After(after)) => {
+            let answer = state.server.ask(request).await;
+            after().await;
+            answer.map(whole)
+        }
+        Some(Act::Drip(pause)) => state.server.ask(request).await.map(|answer| dripping(answer, pause)),
         Some(Act::Header(name, value)) => state.server.ask(request).await.map(|mut answer| {
             answer.headers_mut().insert(name, HeaderValue::from_static(value));
             whole(answer)
@@ -332,6 +346,20 @@ fn broken_off(response: Response<Bytes>) -> Response<Body> {
                 Some((Err(Closed), None))
             }
         }
+    });
+    Response::from_parts(parts, StreamBody::new(frames).boxed_unsync())
+}
+
+fn dripping(response: Response<Bytes>, pause: Duration) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
+    let frames = futures_util::stream::unfold(body, move |mut rest| async move {
+        if rest.is_empty() {
+            return None;
+        }
+        tokio::time::sleep(pause).await;
+        let drop = rest.split_to(1);
+        Some((Ok(Frame::data(drop)), rest))
     });
     Response::from_parts(parts, StreamBody::new(frames).boxed_unsync())
 }

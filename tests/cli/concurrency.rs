@@ -1,0 +1,149 @@
+//! Several writers at once: one of them wins, what the others wrote is not lost, and the history tells what happened.
+//!
+//! Two promotions at once are with `promote`, an emergency in the middle of a promotion with `emergency`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tokio::sync::Barrier;
+
+use crate::harness::cluster::flag_patch;
+use crate::harness::proxy::Act;
+use crate::harness::{CONTAINER, FLAGS, World};
+
+/// Both have decided before either writes.
+fn both_first() -> Act {
+    let both = Arc::new(Barrier::new(2));
+    Act::before(move || {
+        let both = both.clone();
+        async move {
+            both.wait().await;
+        }
+    })
+}
+
+fn actions(history: &[Value]) -> Vec<String> {
+    let line = |entry: &Value| format!("{} {}", entry["action"].as_str().unwrap(), entry["result"].as_str().unwrap());
+    history.iter().map(line).collect()
+}
+
+#[tokio::test]
+async fn of_two_rollbacks_one_steps_back_and_the_other_has_nothing_to_do() {
+    let world = World::promoted_to(&["shadow", "cache", "http"]).await;
+    world.api.on_next(2, "PATCH deployments/storefront", both_first());
+    let (one, other) = tokio::join!(world.cbctl(&["rollback"]).into_future(), world.cbctl(&["rollback"]).into_future());
+    assert_eq!((one.status, other.status), (0, 0), "{one}\n{other}");
+    assert!(one.says("nothing to do") != other.says("nothing to do"), "{one}\n{other}");
+    assert_eq!(world.place().await.as_deref(), Some("cache 1"), "one step, not two");
+    assert_eq!(world.flag("CB_HTTP_ENABLED").await.as_deref(), Some("false"));
+    assert_eq!(world.flag("CB_CACHE_ENABLED").await.as_deref(), Some("true"));
+    let history = actions(&world.history().await);
+    assert_eq!(history.iter().filter(|line| line.starts_with("rollback")).count(), 1, "{history:?}");
+}
+
+#[tokio::test]
+async fn a_rollback_gets_through_against_a_promotion() {
+    let world = World::promoted_to(&["shadow", "cache"]).await;
+    world.api.on_next(2, "PATCH deployments/storefront", both_first());
+    let (promotion, rollback) =
+        tokio::join!(world.cbctl(&["promote", "http"]).into_future(), world.cbctl(&["rollback"]).into_future());
+    assert_eq!(rollback.status, 0, "{rollback}");
+    world.until_healthy().await;
+    let place = world.place().await.unwrap();
+    let history = actions(&world.history().await);
+    match promotion.status {
+        // The rollback was first, and the promotion was decided on what is no longer there.
+        6 => {
+            assert_eq!(place, "shadow 1", "{promotion}\n{rollback}");
+            assert!(!history.iter().any(|line| line == "promote overtaken"), "{history:?}");
+        }
+        // The promotion was first, and was taken back.
+        1 => {
+            promotion.expect(1, &["somebody else's change has overtaken http"]);
+            assert_eq!(place, "cache 1", "{promotion}\n{rollback}");
+            assert!(history.contains(&"promote overtaken".to_owned()), "{history:?}");
+        }
+        _ => panic!("neither won:\n{promotion}\n{rollback}"),
+    }
+    assert_eq!(world.flag_in_pods("CB_HTTP_ENABLED").await, vec![Some("false".to_owned()); 2]);
+    let cache = if place == "cache 1" { "true" } else { "false" };
+    assert_eq!(world.flag_in_pods("CB_CACHE_ENABLED").await, vec![Some(cache.to_owned()); 2]);
+    assert!(history.contains(&"rollback done".to_owned()), "{history:?}");
+}
+
+#[tokio::test]
+async fn what_somebody_else_writes_in_the_middle_of_a_rollback_stays() {
+    let image = json!({"name": CONTAINER, "image": "registry.invalid/storefront:2"});
+    let cases = [
+        ("a flag", flag_patch(FLAGS[2], "true")),
+        ("a scale", json!({"spec": {"replicas": 3}})),
+        ("an image", json!({"spec": {"template": {"spec": {"containers": [image]}}}})),
+    ];
+    join_all(cases.map(async |(name, patch)| {
+        let world = World::promoted_to(&["shadow", "cache"]).await;
+        world.api.on_next(1, "PATCH deployments/storefront", world.somebody_patches_first(move || patch.clone()));
+        let run = world.cbctl(&["rollback"]).await;
+        assert_eq!(run.status, 0, "{name}:\n{run}");
+        let pods = if name == "a scale" { 3 } else { 2 };
+        assert_eq!(
+            world.flag_in_pods("CB_CACHE_ENABLED").await,
+            vec![Some("false".to_owned()); pods],
+            "{name}:\n{run}"
+        );
+        assert_eq!(world.place().await.as_deref(), Some("shadow 1"), "{name}");
+        assert_eq!(actions(&world.history().await).last().unwrap(), "rollback done", "{name}");
+        let theirs = if name == "a flag" { "true" } else { "false" };
+        assert_eq!(world.flag(FLAGS[2]).await.as_deref(), Some(theirs), "{name}");
+        let spec = world.deployment().await.spec.unwrap().template.spec.unwrap();
+        let tag = if name == "an image" { "2" } else { "1" };
+        assert_eq!(spec.containers[0].image.as_deref(), Some(&*format!("registry.invalid/storefront:{tag}")), "{name}");
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn a_rollback_goes_on_whichever_request_fails() {
+    let requests =
+        ["GET deployments/storefront", "LIST pods", "POST selfsubjectreviews", "PATCH deployments/storefront"];
+    let retry_after = Act::Answer { status: 429, headers: vec![("retry-after", "1".to_owned())], body: String::new() };
+    let acts = [
+        ("429", retry_after),
+        ("500", Act::status(500)),
+        ("503", Act::status(503)),
+        ("closed", Act::Close),
+        ("broken off", Act::BreakOff),
+    ];
+    join_all(acts.map(async |(name, act)| {
+        let world = World::promoted_to(&["shadow", "cache"]).await;
+        for request in requests {
+            world.api.on_next(1, request, act.clone());
+        }
+        let run = world.cbctl(&["rollback", "--timeout", "30s"]).await;
+        assert_eq!(run.status, 0, "{name}:\n{run}");
+        assert_eq!(world.place().await.as_deref(), Some("shadow 1"), "{name}: not one step too far");
+        assert_eq!(world.flag_in_pods("CB_CACHE_ENABLED").await, vec![Some("false".to_owned()); 2], "{name}");
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_that_drips_is_given_up_and_asked_for_again() {
+    let world = World::promoted_to(&["shadow", "cache"]).await;
+    world.api.on_next(1, "PATCH deployments/storefront", Act::Drip(Duration::from_millis(500)));
+    let run = world.cbctl(&["rollback", "--timeout", "40s"]).await;
+    run.expect(0, &["no answer within 10s", "back at shadow, step 1"]);
+    let patches = run.lines().iter().filter(|line| line.starts_with("PATCH deployments")).count();
+    assert_eq!(patches, 1, "it had arrived, and is not sent a second time:\n{run}");
+}
+
+#[tokio::test]
+async fn a_server_that_only_drips_is_told_at_the_deadline() {
+    let world = World::promoted_to(&["shadow", "cache"]).await;
+    world.api.on("", Act::Drip(Duration::from_millis(500)));
+    let run = world.cbctl(&["rollback", "--timeout", "3s"]).await;
+    run.expect(1, &["error: cannot read deployment \"storefront\"", "no answer within"]);
+    assert!(run.stdout.is_empty(), "{run}");
+    assert_eq!(world.place().await.as_deref(), Some("cache 1"));
+}

@@ -1,0 +1,189 @@
+//! The process is killed at every request in turn, and the same command is run again: what is left is what an
+//! uninterrupted run leaves.
+//!
+//! How many requests a command makes is taken from a first run. Each is the last one twice: once it never arrives,
+//! which is a death after the answer before it, and once it arrives and its answer is never read.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use futures_util::StreamExt;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::harness::proxy::Act;
+use crate::harness::redact::redact;
+use crate::harness::run::Run;
+use crate::harness::{World, until};
+
+/// Worlds at once, of each test.
+const AT_ONCE: usize = 5;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Death {
+    /// The request never arrives.
+    Unsent,
+    /// It arrives, and nobody reads the answer.
+    Unheard,
+}
+
+/// What a command leaves, without what is different every time.
+#[derive(Debug, PartialEq)]
+struct Left {
+    env: Value,
+    pods: Vec<Value>,
+    record: String,
+    emergency: bool,
+}
+
+impl World {
+    async fn left(&self) -> Left {
+        self.until_healthy().await;
+        let mut record = self.record("rollout").await.unwrap_or_default();
+        // Whoever made the change that is the last one now may be the first or the second run.
+        if let Some(place) = record.get_mut("place") {
+            place["since"] = Value::Null;
+        }
+        let mut pods: Vec<Value> = self.pods().await.iter().map(|pod| json!(env_of(pod.spec.as_ref()))).collect();
+        pods.sort_by_key(ToString::to_string);
+        Left {
+            env: json!(self.env().await),
+            pods,
+            record: redact(&record.to_string()),
+            emergency: self.record("emergency").await.is_some(),
+        }
+    }
+
+    /// How often each thing is told to have happened.
+    async fn told(&self) -> BTreeMap<String, usize> {
+        let mut told = BTreeMap::new();
+        for entry in self.history().await {
+            let phase = |place: &str| entry[place]["phase"].as_str().unwrap_or("-").to_owned();
+            let line = format!("{}: {} to {}: {}", entry["action"], phase("from"), phase("to"), entry["result"]);
+            *told.entry(line).or_default() += 1;
+        }
+        told
+    }
+
+    /// Runs a command that dies at this request, or that ends before it comes to it.
+    async fn dies_at(&self, arguments: &[&str], case: &Case) -> Run {
+        let Case { occurrence, death, .. } = *case;
+        let process: Arc<OnceLock<Pid>> = Arc::default();
+        let (victim, count) = (process.clone(), Arc::new(AtomicUsize::new(0)));
+        let kill = move || {
+            let (victim, turn) = (victim.clone(), count.fetch_add(1, Ordering::SeqCst));
+            async move {
+                if turn != occurrence {
+                    return;
+                }
+                let pid = until("the process is known", async || victim.get().copied()).await;
+                kill_process(pid, Signal::KILL).unwrap();
+                if death == Death::Unsent {
+                    // The connection ends with the process, and this with it.
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        self.api.on(&case.line, if death == Death::Unsent { Act::before(kill) } else { Act::after(kill) });
+        let running = self.cbctl(arguments).start();
+        process.set(running.pid()).unwrap();
+        let run = running.finish().await;
+        self.api.repair();
+        run
+    }
+
+    /// Runs it until it is not told to wait for pods any more.
+    async fn again(&self, arguments: &[&str]) -> Run {
+        until("the command does not have to wait", async || {
+            let run = self.cbctl(arguments).await;
+            (run.status != 4).then_some(run)
+        })
+        .await
+    }
+}
+
+fn env_of(spec: Option<&k8s_openapi::api::core::v1::PodSpec>) -> Value {
+    json!(spec.map(|spec| spec.containers.iter().map(|container| container.env.clone()).collect::<Vec<_>>()))
+}
+
+/// One death: at which request, counted among those of its kind, because looks at the pods are more or fewer each time.
+#[derive(Debug, Clone)]
+struct Case {
+    line: String,
+    occurrence: usize,
+    death: Death,
+}
+
+/// Kills a command at every request, and prints how many deaths that were.
+#[expect(clippy::print_stdout, reason = "how many deaths there were is worth knowing")]
+async fn survives(phases: &[&str], arguments: &[&str]) {
+    let world = World::promoted_to(phases).await;
+    let run = world.cbctl(arguments).await;
+    assert_eq!(run.status, 0, "{run}");
+    let mut cases = Vec::new();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for line in run.lines() {
+        let count = counts.entry(line).or_default();
+        for death in [Death::Unsent, Death::Unheard] {
+            cases.push(Case { line: line.to_owned(), occurrence: *count, death });
+        }
+        *count += 1;
+    }
+    world.again(arguments).await.expect(0, &[]);
+    let (wanted, told) = (world.left().await, world.told().await);
+    let ends: Vec<(bool, bool)> = futures_util::stream::iter(cases)
+        .map(|case| dies(phases, arguments, case, &wanted, &told))
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+    let killed = ends.iter().filter(|(killed, _)| *killed).count();
+    let untold = ends.iter().filter(|(_, untold)| *untold).count();
+    println!("{}: killed {killed} times, {untold} times without an entry in the history", arguments.join(" "));
+}
+
+/// Whether it was killed, and whether the history lacks something of it.
+async fn dies(
+    phases: &[&str],
+    arguments: &[&str],
+    case: Case,
+    wanted: &Left,
+    told: &BTreeMap<String, usize>,
+) -> (bool, bool) {
+    let world = World::promoted_to(phases).await;
+    let run = world.dies_at(arguments, &case).await;
+    let (killed, first) = (run.status == -1, case.occurrence == 0);
+    let case = format!("{arguments:?} dead at {case:?}:\n{run}");
+    // A look at the pods may not have been needed this time; everything else is asked every time.
+    assert!(killed || (run.status == 0 && !first), "{case}");
+    assert!(!killed || run.stdout.is_empty(), "dead, and claims something: {case}");
+    let again = world.again(arguments).await;
+    assert_eq!(again.status, 0, "{case}\nthen\n{again}");
+    assert_eq!(world.left().await, *wanted, "{case}\nthen\n{again}");
+    let found = world.told().await;
+    for (line, times) in &found {
+        let most = told.get(line).copied().unwrap_or_default();
+        assert!(*times <= most, "the history tells `{line}` {times} times: {case}\nthen\n{again}");
+    }
+    (killed, found != *told)
+}
+
+#[tokio::test]
+async fn a_promotion_survives_death_at_every_request() {
+    survives(&["shadow"], &["promote", "cache"]).await;
+}
+
+#[tokio::test]
+async fn a_step_back_survives_death_at_every_request() {
+    survives(&["shadow", "cache"], &["rollback"]).await;
+}
+
+#[tokio::test]
+async fn a_breaker_off_survives_death_at_every_request() {
+    survives(&["shadow", "cache", "http"], &["rollback", "http"]).await;
+}
+
+#[tokio::test]
+async fn an_emergency_survives_death_at_every_request() {
+    survives(&["shadow", "cache"], &["rollback", "--emergency"]).await;
+}
