@@ -25,7 +25,7 @@ pub const ROLLOUT: &str = "checkout";
 pub const FLAGS: [&str; 3] = ["CB_CACHE_ENABLED", "CB_HTTP_ENABLED", "CB_DB_ENABLED"];
 
 /// Long enough for a busy machine; whoever waits goes on as soon as the condition holds.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 pub struct World {
     pub namespace: String,
@@ -153,7 +153,11 @@ pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl 
         if let Some(seen) = look().await {
             return seen;
         }
-        assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain until {what}");
+        assert!(
+            Instant::now() < deadline,
+            "waited {PATIENCE:?} in vain until {what}; the last command said:\n{}",
+            run::LAST.take()
+        );
         sleep(Duration::from_millis(50)).await;
     }
 }

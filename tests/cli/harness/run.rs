@@ -1,5 +1,6 @@
 //! One run of the command: how it is started, what is done to it meanwhile, and what is left of it.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::future::IntoFuture;
@@ -23,6 +24,11 @@ use super::{World, until};
 
 /// No command of a test takes that long; a hanging one shall not hold up all others.
 const LONGEST: Duration = Duration::from_secs(90);
+
+thread_local! {
+    /// What the last command of this test left behind, for a test that waited for another answer in vain.
+    pub static LAST: RefCell<String> = const { RefCell::new(String::new()) };
+}
 
 /// A command that is not started yet.
 pub struct Invocation {
@@ -166,7 +172,9 @@ impl Running {
         let stderr = self.stderr.lock().unwrap().clone();
         // A command that was killed has no status of its own.
         let status = status.unwrap().code().unwrap_or(-1);
-        Run { status, stdout, stderr, requests: self.journal.take() }
+        let run = Run { status, stdout, stderr, requests: self.journal.take() };
+        LAST.replace(format!("{run}\n{}", run.stdout));
+        run
     }
 }
 
