@@ -39,6 +39,8 @@ complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "check" -d 'Decide what 
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "promote" -d 'Take the rollout one step further towards a phase, if the gates allow it'
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "rollback" -d 'Switch breakers off, or go back to where the rollout was before the last step'
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "sign-off" -d 'Give your word for what Prometheus cannot tell'
+complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "history" -d 'Show what happened to the rollout, newest first'
+complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "why" -d 'Show one operation of the history, and the evidence it was decided on'
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "completions" -d 'Print a shell\'s completion script'
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "man" -d 'Print the manual page'
 complete -c cbctl -n "__fish_cbctl_using_subcommand status" -s f -l files -d 'Folder with rollout.yaml and the phase files' -r -F
@@ -103,6 +105,26 @@ complete -c cbctl -n "__fish_cbctl_using_subcommand sign-off" -l dry-run -d 'Hav
 complete -c cbctl -n "__fish_cbctl_using_subcommand sign-off" -s q -l quiet -d 'Print the answer and errors, and nothing else'
 complete -c cbctl -n "__fish_cbctl_using_subcommand sign-off" -l no-color -d 'Do without colour, as with `NO_COLOR` set'
 complete -c cbctl -n "__fish_cbctl_using_subcommand sign-off" -s h -l help -d 'Print help'
+complete -c cbctl -n "__fish_cbctl_using_subcommand history" -l last -d 'How many entries to show' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand history" -s f -l files -d 'Folder with rollout.yaml and the phase files' -r -F
+complete -c cbctl -n "__fish_cbctl_using_subcommand history" -s n -l namespace -d 'Namespace of the Deployment, instead of rollout.yaml\'s and the kubeconfig\'s' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand history" -l context -d 'Context of the kubeconfig' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand history" -l prometheus -d 'Address of Prometheus, instead of rollout.yaml\'s' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand history" -s o -l output -d 'Form of the answer' -r -f -a "table\t''
+json\t''"
+complete -c cbctl -n "__fish_cbctl_using_subcommand history" -l verify -d 'Find entries that were edited, dropped, added or reordered; exit code 3 if there are any'
+complete -c cbctl -n "__fish_cbctl_using_subcommand history" -s q -l quiet -d 'Print the answer and errors, and nothing else'
+complete -c cbctl -n "__fish_cbctl_using_subcommand history" -l no-color -d 'Do without colour, as with `NO_COLOR` set'
+complete -c cbctl -n "__fish_cbctl_using_subcommand history" -s h -l help -d 'Print help'
+complete -c cbctl -n "__fish_cbctl_using_subcommand why" -s f -l files -d 'Folder with rollout.yaml and the phase files' -r -F
+complete -c cbctl -n "__fish_cbctl_using_subcommand why" -s n -l namespace -d 'Namespace of the Deployment, instead of rollout.yaml\'s and the kubeconfig\'s' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand why" -l context -d 'Context of the kubeconfig' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand why" -l prometheus -d 'Address of Prometheus, instead of rollout.yaml\'s' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand why" -s o -l output -d 'Form of the answer' -r -f -a "table\t''
+json\t''"
+complete -c cbctl -n "__fish_cbctl_using_subcommand why" -s q -l quiet -d 'Print the answer and errors, and nothing else'
+complete -c cbctl -n "__fish_cbctl_using_subcommand why" -l no-color -d 'Do without colour, as with `NO_COLOR` set'
+complete -c cbctl -n "__fish_cbctl_using_subcommand why" -s h -l help -d 'Print help'
 complete -c cbctl -n "__fish_cbctl_using_subcommand completions" -s f -l files -d 'Folder with rollout.yaml and the phase files' -r -F
 complete -c cbctl -n "__fish_cbctl_using_subcommand completions" -s n -l namespace -d 'Namespace of the Deployment, instead of rollout.yaml\'s and the kubeconfig\'s' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand completions" -l context -d 'Context of the kubeconfig' -r

@@ -13,6 +13,8 @@ use crate::rollout::name::{BreakerName, FlagName, PhaseName, SignOffName};
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Nobody waits longer than this for one command.
 const LONGEST_DAYS: u32 = 7;
+/// In characters.
+const LONGEST_REASON: usize = 500;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -92,6 +94,12 @@ pub enum Command {
     /// Give your word for what Prometheus cannot tell
     #[command(after_help = "Example:\n  cbctl sign-off dashboards-reviewed --reason 'walked through all three'")]
     SignOff(SignOff),
+    /// Show what happened to the rollout, newest first
+    #[command(after_help = "Examples:\n  cbctl history\n  cbctl history --verify      has anybody touched it?")]
+    History(History),
+    /// Show one operation of the history, and the evidence it was decided on
+    #[command(after_help = "Examples:\n  cbctl why        the newest\n  cbctl why 12     by its number in the history")]
+    Why(Why),
     /// Print a shell's completion script
     #[command(after_help = "Example:\n  cbctl completions bash > /etc/bash_completion.d/cbctl")]
     Completions(Completions),
@@ -173,18 +181,44 @@ pub struct SignOff {
 }
 
 #[derive(Debug, Args)]
+pub struct History {
+    /// How many entries to show
+    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    pub last: usize,
+    /// Find entries that were edited, dropped, added or reordered; exit code 3 if there are any
+    #[arg(long)]
+    pub verify: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Why {
+    /// Number of the entry, or the beginning of the operation's id; the newest entry if left out
+    pub id: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub struct Write {
     /// Have the API server check the change without storing it
     #[arg(long)]
     pub dry_run: bool,
     /// Why, for the record
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
     pub reason: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub struct Completions {
     pub shell: clap_complete::Shell,
+}
+
+/// Reasons are kept in an annotation, in the history and in an event.
+fn reason(text: &str) -> Result<String, String> {
+    let length = text.chars().count();
+    if length <= LONGEST_REASON {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{length} characters, {LONGEST_REASON} at most: link to the rest"))
+    }
 }
 
 /// Days as the files write them, and what `jiff` reads.

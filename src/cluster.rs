@@ -9,6 +9,7 @@ mod await_rollout;
 mod connect;
 mod convert;
 mod error;
+mod event;
 mod history;
 mod ownership;
 mod patch;
@@ -30,7 +31,7 @@ use tokio::time::Instant;
 pub use await_rollout::{Ended, Wait};
 pub use connect::Connection;
 pub use error::{Error, Refusal};
-pub use history::Entry;
+pub use event::Happening;
 pub use retry::retry;
 
 use crate::rollout::declaration::Flags;

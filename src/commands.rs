@@ -6,12 +6,15 @@
 mod check;
 mod completions;
 mod emergency;
+mod history;
 mod interrupt;
 mod promote;
+mod remember;
 mod rollback;
 mod settle;
 mod sign_off;
 mod status;
+mod why;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,7 +23,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::cli::{Cli, Command, Global};
-use crate::cluster::{Cluster, Connection, Entry, Found, Target};
+use crate::cluster::{Cluster, Connection, Found, Target};
 use crate::error::{Error, ExitStatus};
 use crate::judge;
 use crate::observe::{self, Moment};
@@ -47,6 +50,8 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Promote(arguments) => block_on(promote::run(&context, &arguments)),
         Command::Rollback(arguments) if arguments.emergency => block_on(emergency::run(&context, &arguments)),
         Command::Rollback(arguments) => block_on(rollback::run(&context, &arguments)),
+        Command::History(arguments) => block_on(history::run(&context, &arguments)),
+        Command::Why(arguments) => block_on(why::run(&context, &arguments)),
         Command::SignOff(arguments) => block_on(sign_off::run(&context, &arguments)),
     };
     ended.unwrap_or_else(|error| {
@@ -57,6 +62,8 @@ pub fn run(cli: Cli) -> ExitStatus {
             | Error::Unknown { .. }
             | Error::NothingNamed { .. }
             | Error::Start { .. }
+            | Error::NoEntry { .. }
+            | Error::SeveralEntries { .. }
             | Error::Future { .. }
             | Error::Unverified { .. } => None,
         };
@@ -131,13 +138,6 @@ impl Context {
         Ok(Some(Prometheus::new(&access, source.allowed_warnings.clone())?))
     }
 
-    /// Adds to the history. The annotation is the record that counts; what the history lacks is told.
-    async fn remember(&self, cluster: &Cluster, name: &str, entry: &Entry) {
-        if let Err(error) = cluster.write_history(name, entry).await {
-            self.printer.warn(&error);
-        }
-    }
-
     /// Observes, judges and decides, without touching anything.
     async fn look(&self, rollout: &Rollout, cluster: &Cluster, aim: Aim) -> Result<Look, Error> {
         let prometheus = self.prometheus(&rollout.header)?;
@@ -210,6 +210,6 @@ fn now() -> Timestamp {
     Timestamp::now()
 }
 
-fn operation(by: String, at: Timestamp) -> Operation {
-    Operation { id: uuid::Uuid::now_v7().to_string(), by, at }
+fn operation(by: String, at: Timestamp, reason: Option<&String>) -> Operation {
+    Operation { id: uuid::Uuid::now_v7().to_string(), by, at, reason: reason.cloned(), history: None }
 }

@@ -27,6 +27,13 @@ pub enum Error {
         files: Box<phase_file::Error>,
         hint: String,
     },
+    #[error("{}", match id {
+        Some(id) => format!("the history of {rollout} has no entry `{id}`"),
+        None => format!("{rollout} has no history yet"),
+    })]
+    NoEntry { rollout: String, id: Option<String> },
+    #[error("`{id}` begins the ids of several operations: {}", numbers.iter().map(|number| format!("#{number}")).collect::<Vec<_>>().join(", "))]
+    SeveralEntries { id: String, numbers: Vec<u64> },
     #[error("{at} lies ahead: only a past moment can be judged")]
     Future { at: Timestamp },
     #[error("cannot start")]
@@ -69,6 +76,8 @@ impl Error {
             | Self::Prometheus(_)
             | Self::Unknown { .. }
             | Self::Future { .. }
+            | Self::NoEntry { .. }
+            | Self::SeveralEntries { .. }
             | Self::NothingNamed { .. } => ExitStatus::Usage,
             Self::Cluster(_) | Self::Start { .. } | Self::Unverified { .. } => ExitStatus::Error,
         }
@@ -83,7 +92,9 @@ impl Error {
             Self::Unknown { nearest: Some(nearest), .. } => Some(format!("did you mean `{nearest}`?")),
             Self::Unknown { known, kind, .. } => Some(format!("declared {kind}s: {}", known.join(", "))),
             Self::NothingNamed { hint, .. } => Some(hint.clone()),
-            Self::Start { .. } | Self::Future { .. } => None,
+            Self::NoEntry { id: Some(_), .. } => Some("cbctl history lists them by number".to_owned()),
+            Self::SeveralEntries { .. } => Some("name one by its number, or by more of its id".to_owned()),
+            Self::Start { .. } | Self::Future { .. } | Self::NoEntry { id: None, .. } => None,
             Self::Unverified { .. } => Some("cbctl status shows where things stand".to_owned()),
         }
     }

@@ -7,11 +7,13 @@ pub mod change;
 pub mod check;
 pub mod condition;
 mod finding;
+pub mod history;
 pub mod obstacle;
 pub mod scope;
 pub mod status;
 pub mod table;
 pub mod trouble;
+pub mod why;
 pub mod words;
 
 use std::fmt::Write as _;

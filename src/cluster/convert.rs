@@ -32,6 +32,7 @@ pub(super) fn workload(
     Ok(Workload {
         namespace: namespace.to_owned(),
         deployment: target.deployment.clone(),
+        uid: deployment.metadata.uid.clone().unwrap_or_default(),
         container: container.name.clone(),
         resource_version: deployment.metadata.resource_version.clone().unwrap_or_default(),
         flags: flags(container, &wanted),

@@ -50,6 +50,20 @@ pub enum Error {
         #[source]
         source: Refusal,
     },
+    #[error("cannot read history from configmap \"{name}\" in namespace \"{namespace}\"")]
+    ReadHistory {
+        namespace: String,
+        name: String,
+        #[source]
+        source: Refusal,
+    },
+    #[error("cannot write an event on deployment \"{deployment}\" in namespace \"{namespace}\"")]
+    WriteEvent {
+        namespace: String,
+        deployment: String,
+        #[source]
+        source: Refusal,
+    },
     /// Between two attempts; the last one failed.
     #[error("interrupted")]
     Interrupted {
@@ -137,7 +151,9 @@ impl Error {
             | Self::ListDeployments { source, .. }
             | Self::ListPods { source, .. }
             | Self::PatchDeployment { source, .. }
+            | Self::ReadHistory { source, .. }
             | Self::WriteHistory { source, .. }
+            | Self::WriteEvent { source, .. }
             | Self::Identify { source } => Some(source),
             Self::Kubeconfig { .. }
             | Self::Interrupted { .. }
@@ -181,7 +197,9 @@ impl Error {
             Self::ListDeployments { namespace, .. } => ("list", "deployments", namespace.as_str()),
             Self::ListPods { namespace, .. } => ("list", "pods", namespace.as_str()),
             Self::PatchDeployment { namespace, .. } => ("patch", "deployments", namespace.as_str()),
+            Self::ReadHistory { namespace, .. } => ("get", "configmaps", namespace.as_str()),
             Self::WriteHistory { namespace, .. } => ("create and patch", "configmaps", namespace.as_str()),
+            Self::WriteEvent { namespace, .. } => ("create", "events", namespace.as_str()),
             Self::Identify { .. } => ("create", "selfsubjectreviews", ""),
         };
         match self.refusal()? {

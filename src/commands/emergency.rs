@@ -11,18 +11,19 @@ use super::interrupt::interrupted;
 use super::settle::Settling;
 use super::{Context, now, operation};
 use crate::cli::Rollback;
-use crate::cluster::{Applied, Cluster, Entry, Error as ClusterError, Target, retry};
+use crate::cluster::{Applied, Cluster, Error as ClusterError, Target, retry};
 use crate::error::{Error, ExitStatus};
 use crate::output::change::{self, ChangeReport, Result as Outcome};
 use crate::phase_file;
 use crate::rollout::declaration::{Flags, Header};
+use crate::rollout::history::entry::{Action, Ending, Entry, NOBODY_KNOWS};
 use crate::rollout::name::FlagName;
 use crate::rollout::plan::Operation;
 use crate::rollout::position::Emergency;
 use crate::rollout::workload::{FlagValue, Workload};
 
 pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitStatus, Error> {
-    let operation = operation(String::new(), now());
+    let operation = operation(String::new(), now(), arguments.write.reason.as_ref());
     let deadline = Instant::now() + arguments.timeout;
     let mut interrupted = interrupted();
     let order = find_order(context, arguments, deadline, &mut interrupted).await?;
@@ -41,7 +42,7 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
         (false, false) => {
             let took = change::took(operation.at, now());
             context.printer.tell(&format!("off: deployment/{} in {took}", order.deployment));
-            let emergency = Verification { context, arguments, order, applied, deadline };
+            let emergency = Verification { context, order, applied, deadline };
             return emergency.verify(operation, &mut interrupted).await;
         }
     };
@@ -62,7 +63,6 @@ struct Order {
 /// A patch that the API server has taken, until every pod runs it.
 struct Verification<'a> {
     context: &'a Context,
-    arguments: &'a Rollback,
     order: Order,
     applied: Applied,
     deadline: Instant,
@@ -92,21 +92,13 @@ impl Verification<'_> {
         };
         let settled = settling.verify(interrupted, "every breaker is off").await;
         // Only now is there time to ask who we are, and to write it down.
-        operation.by = order.cluster.identity().await.unwrap_or_else(|_| "unknown".to_owned());
+        operation.by = order.cluster.identity().await.unwrap_or_else(|_| NOBODY_KNOWS.to_owned());
+        let after = settled.as_ref().ok().map(|(after, _)| after);
         let entry = Entry {
-            operation: operation.id.clone(),
-            at: operation.at,
-            by: operation.by.clone(),
-            action: "emergency",
-            from: settled.as_ref().ok().and_then(|(after, _)| after.recorded_place()),
-            to: None,
-            changes: Vec::new(),
-            evidence: serde_json::Value::Null,
-            reason: self.arguments.write.reason.clone(),
-            result: if settled.is_ok() { "done" } else { "unverified" },
-            version: env!("CARGO_PKG_VERSION"),
+            from: after.and_then(Workload::recorded_place),
+            ..Entry::of(&operation, Action::Emergency, if after.is_some() { Ending::Done } else { Ending::Unverified })
         };
-        context.remember(&order.cluster, &order.name, &entry).await;
+        context.remember(&order.cluster, &order.name, after, entry).await;
         let (after, headline) = settled?;
         context.printer.answer(&order.report(&operation, Outcome::Done, headline, Some(&after)));
         Ok(ExitStatus::Success)

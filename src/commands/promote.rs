@@ -9,13 +9,14 @@ use super::interrupt::interrupted;
 use super::settle::{self, Settling};
 use super::{Aim, Context, Look, known_phase, now, operation, target};
 use crate::cli::Promote;
-use crate::cluster::{Applied, Cluster, Ended, Entry, Found, Target, Wait};
+use crate::cluster::{Applied, Cluster, Ended, Found, Target, Wait};
 use crate::error::{Error, ExitStatus};
 use crate::output::change::{self, ChangeReport, Result as Outcome};
 use crate::output::check::{CheckReport, destination};
 use crate::output::words::duration;
 use crate::rollout::decision;
 use crate::rollout::declaration::Rollout;
+use crate::rollout::history::entry::{Action, Ending, Entry};
 use crate::rollout::plan::{self, Operation, Plan};
 use crate::rollout::workload::Workload;
 
@@ -32,7 +33,11 @@ pub(super) async fn run(context: &Context, arguments: &Promote) -> Result<ExitSt
     let report = CheckReport::of(&rollout, &workload, &decision, scope, queries, now);
     let planned = match decision.outcome() {
         decision::Outcome::Proceed => {
-            let operation = operation(identity?, now);
+            // A history that cannot be read stops nothing: the record then keeps the end that it knew.
+            let newest = cluster.newest_history(&rollout.header.name).await.ok().flatten();
+            let history = newest.and_then(|newest| newest.anchor());
+            let operation = operation(identity?, now, arguments.write.reason.as_ref());
+            let operation = Operation { history, ..operation };
             let plan = plan::promotion(&rollout, &workload, &decision.route, &operation);
             plan.map(|plan| (operation, plan))
         }
@@ -85,7 +90,7 @@ impl Promotion<'_> {
         }
         let applied = self.apply(plan, workload).await?;
         if plan.changes.is_empty() {
-            self.remember(arguments, workload, plan, "done").await;
+            self.remember(workload, plan, Ending::Done).await;
             return Ok(self.answer(
                 Outcome::Done,
                 format!("done: {} begins, no flag had to change", self.to),
@@ -106,33 +111,33 @@ impl Promotion<'_> {
         };
         match settle::watch(self.context, self.cluster, &wait, &mut interrupted).await {
             Ended::Done(after) => {
-                self.remember(arguments, workload, plan, "done").await;
+                self.remember(workload, plan, Ending::Done).await;
                 let took = change::took(self.operation.at, now());
                 let headline = format!("done in {took}: {} is entered, every pod is healthy", self.to);
                 Ok(self.answer(Outcome::Done, headline, plan, Some(&after)))
             }
             Ended::Interrupted(_) => {
-                self.remember(arguments, workload, plan, "interrupted").await;
+                self.remember(workload, plan, Ending::Interrupted).await;
                 Err(Error::Unverified {
                     what: format!("interrupted: {} is applied, and its pods go on rolling out", self.to),
                     source: None,
                 })
             }
             Ended::Lost(_, error) => {
-                self.remember(arguments, workload, plan, "unverified").await;
+                self.remember(workload, plan, Ending::Unverified).await;
                 let what = format!("{} is applied, and nothing more can be seen of it", self.to);
                 Err(Error::Unverified { what, source: Some(Box::new(error)) })
             }
             Ended::Overtaken(after) => {
-                self.remember(arguments, workload, plan, "overtaken").await;
+                self.remember(workload, plan, Ending::Overtaken).await;
                 let by = if after.emergency.is_some() { "an emergency rollback" } else { "somebody else's change" };
                 let what = format!("{by} has overtaken {}: it is not waited for any longer", self.to);
                 Err(Error::Unverified { what, source: None })
             }
-            Ended::Failed(_, why) => self.take_back(arguments, workload, plan, &why).await,
+            Ended::Failed(_, why) => self.take_back(workload, plan, &why).await,
             Ended::Deadline(..) => {
                 let why = format!("not healthy within {}", duration(arguments.timeout));
-                self.take_back(arguments, workload, plan, &why).await
+                self.take_back(workload, plan, &why).await
             }
         }
     }
@@ -160,13 +165,7 @@ impl Promotion<'_> {
     }
 
     /// Restores what was there before, unless somebody has moved the rollout on meanwhile.
-    async fn take_back(
-        &self,
-        arguments: &Promote,
-        before: &Workload,
-        plan: &Plan,
-        why: &str,
-    ) -> Result<ExitStatus, Error> {
+    async fn take_back(&self, before: &Workload, plan: &Plan, why: &str) -> Result<ExitStatus, Error> {
         let printer = &self.context.printer;
         printer.tell(&format!("rollback: {} did not become healthy: {why}", self.to));
         let deadline = Instant::now() + WAY_BACK;
@@ -182,9 +181,9 @@ impl Promotion<'_> {
             Ok(Ok((_, back, applied))) => (back, applied),
             Ok(Err(_)) => {
                 let overtaken = "somebody else has changed the rollout since";
-                return Err(self.not_taken_back(arguments, before, plan, &format!("{why}; {overtaken}"), None).await);
+                return Err(self.not_taken_back(before, plan, &format!("{why}; {overtaken}"), None).await);
             }
-            Err(error) => return Err(self.not_taken_back(arguments, before, plan, why, Some(error)).await),
+            Err(error) => return Err(self.not_taken_back(before, plan, why, Some(error)).await),
         };
         let wanted = back.wanted();
         let settling = Settling {
@@ -198,7 +197,7 @@ impl Promotion<'_> {
             still_ours: &|seen| back.is_recorded_in(seen),
         };
         let settled = settling.verify(&mut never, "the old values are back").await;
-        self.remember(arguments, before, plan, if settled.is_ok() { "rolled_back" } else { "unverified" }).await;
+        self.remember(before, plan, if settled.is_ok() { Ending::RolledBack } else { Ending::Unverified }).await;
         let (after, _) = settled?;
         let headline =
             format!("rollback: {} did not become healthy ({why}); every pod runs the old values again", self.to);
@@ -207,13 +206,12 @@ impl Promotion<'_> {
 
     async fn not_taken_back(
         &self,
-        arguments: &Promote,
         before: &Workload,
         plan: &Plan,
         why: &str,
         source: Option<crate::cluster::Error>,
     ) -> Error {
-        self.remember(arguments, before, plan, "not_taken_back").await;
+        self.remember(before, plan, Ending::NotTakenBack).await;
         let what = format!("{} is applied, did not become healthy ({why}), and was not taken back", self.to);
         Error::Unverified { what, source: source.map(Box::new) }
     }
@@ -222,21 +220,15 @@ impl Promotion<'_> {
         matches!(&workload.position, Some(Ok(position)) if position.operation == self.operation.id)
     }
 
-    async fn remember(&self, arguments: &Promote, before: &Workload, plan: &Plan, result: &'static str) {
+    async fn remember(&self, before: &Workload, plan: &Plan, result: Ending) {
         let entry = Entry {
-            operation: self.operation.id.clone(),
-            at: self.operation.at,
-            by: self.operation.by.clone(),
-            action: "promote",
             from: before.recorded_place(),
             to: plan.record.place().cloned(),
             changes: plan.changes.clone(),
             evidence: self.report.evidence(),
-            reason: arguments.write.reason.clone(),
-            result,
-            version: env!("CARGO_PKG_VERSION"),
+            ..Entry::of(&self.operation, Action::Promote, result)
         };
-        self.context.remember(self.cluster, &self.rollout.header.name, &entry).await;
+        self.context.remember(self.cluster, &self.rollout.header.name, Some(before), entry).await;
     }
 
     fn answer(&self, result: Outcome, headline: String, applied: &Plan, after: Option<&Workload>) -> ExitStatus {

@@ -8,11 +8,12 @@ use super::interrupt::interrupted;
 use super::settle::{self, Settling};
 use super::{Context, now, operation, target, unknown};
 use crate::cli::Rollback;
-use crate::cluster::{Applied, Cluster, Entry, Target, retry};
+use crate::cluster::{Applied, Cluster, Target, retry};
 use crate::error::{Error, ExitStatus};
 use crate::output::change::{self, ChangeReport, Result as Outcome};
 use crate::phase_file;
 use crate::rollout::declaration::Rollout;
+use crate::rollout::history::entry::{Action, Ending, Entry};
 use crate::rollout::plan::{self, NothingToRollBack, Operation, Plan, Record};
 use crate::rollout::workload::Workload;
 
@@ -26,7 +27,7 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
     let (cluster, target, name) = find_target(context, rollout.as_ref(), (deadline, &mut interrupted)).await?;
     // Who we are is good to know for the record, and no reason to hold a rollback up.
     let by = cluster.identity().await.unwrap_or_else(|_| "unknown".to_owned());
-    let operation = operation(by, began);
+    let operation = operation(by, began, arguments.write.reason.as_ref());
     let planned = |workload: &Workload| match (&rollout, &arguments.to) {
         (Some(rollout), _) => plan::breakers_off(rollout, workload, &arguments.breakers, &operation),
         (None, Some(phase)) => plan::back_to(workload, phase, &operation),
@@ -44,19 +45,12 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
     context.printer.tell(&change::announcement(&done(&plan), &before.deployment, &plan));
     let remember = async |result| {
         let entry = Entry {
-            operation: operation.id.clone(),
-            at: operation.at,
-            by: operation.by.clone(),
-            action: "rollback",
             from: before.recorded_place(),
             to: plan.record.place().cloned(),
             changes: plan.changes.clone(),
-            evidence: serde_json::Value::Null,
-            reason: arguments.write.reason.clone(),
-            result,
-            version: env!("CARGO_PKG_VERSION"),
+            ..Entry::of(&operation, Action::Rollback, result)
         };
-        context.remember(&cluster, &name, &entry).await;
+        context.remember(&cluster, &name, Some(&before), entry).await;
     };
     let report = |result, headline| report(&before, &operation, &plan, result, headline);
     if arguments.write.dry_run {
@@ -64,7 +58,7 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
         return Ok(ExitStatus::Success);
     }
     if arguments.no_wait {
-        remember("sent").await;
+        remember(Ending::Sent).await;
         let headline = format!("{} in the deployment; its pods restart now, nobody waits for them", done(&plan));
         context.printer.answer(&report(Outcome::Sent, headline));
         return Ok(ExitStatus::Success);
@@ -81,7 +75,7 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
         still_ours: &|seen| plan.is_recorded_in(seen),
     };
     let settled = settling.verify(&mut interrupted, &done(&plan)).await;
-    let result = if settled.is_ok() { "done" } else { "unverified" };
+    let result = if settled.is_ok() { Ending::Done } else { Ending::Unverified };
     remember(result).await;
     let (after, headline) = settled?;
     let mut report = report(Outcome::Done, headline);

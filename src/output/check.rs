@@ -72,8 +72,8 @@ impl CheckReport {
     }
 
     /// The conditions with their evidence, as the history keeps them.
-    pub fn evidence(&self) -> serde_json::Value {
-        serde_json::to_value(&self.conditions).unwrap_or_default()
+    pub fn evidence(&self) -> Vec<serde_json::Value> {
+        self.conditions.iter().map(ConditionReport::evidence).collect()
     }
 }
 

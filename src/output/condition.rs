@@ -85,6 +85,15 @@ impl ConditionReport {
     pub fn row(&self) -> Option<Vec<String>> {
         self.row.as_ref().map(|row| row.to_vec())
     }
+
+    /// The data, and the row that people saw, so that they can be shown it again.
+    pub fn evidence(&self) -> serde_json::Value {
+        let mut evidence = serde_json::to_value(self).unwrap_or_default();
+        if let Some(row) = &self.row {
+            evidence["row"] = serde_json::json!(row);
+        }
+        evidence
+    }
 }
 
 /// Pods that are all ready and never restarted are not worth a line.

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::declaration::{Flags, Rollout};
+use super::history::verify::Anchor;
 use super::name::{BreakerName, FlagName, PhaseName};
 use super::position::{Place, Position, Taken};
 use super::route::{Destination, Route};
@@ -44,19 +45,22 @@ impl Record {
 }
 
 /// One flag that becomes another value.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
     pub flag: FlagName,
     pub before: FlagSource,
     pub after: FlagValue,
 }
 
-/// Who does it, when, and under which operation id.
+/// Who does it, when, why, and under which operation id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operation {
     pub id: String,
     pub by: String,
     pub at: Timestamp,
+    pub reason: Option<String>,
+    /// The end of the history as it was seen, where it was looked at.
+    pub history: Option<Anchor>,
 }
 
 /// Why there is nothing to roll back.
@@ -143,6 +147,9 @@ pub fn promotion(rollout: &Rollout, workload: &Workload, route: &Route, operatio
         place: Place { phase: rollout.phases[phase].name.clone(), step: step + 1, since: operation.at },
         by: operation.by.clone(),
         operation: operation.id.clone(),
+        at: operation.at,
+        reason: operation.reason.clone(),
+        history: operation.history.clone().or_else(|| recorded(workload)?.history.clone()),
         trail,
         rolled_back: false,
         completed,
@@ -260,8 +267,8 @@ pub fn breakers_off(
 fn moved_back(position: &Position, place: Place, trail: Vec<Taken>, operation: &Operation) -> Position {
     let mut completed = position.completed.clone();
     completed.remove(&place.phase);
-    let (by, operation) = (operation.by.clone(), operation.id.clone());
-    Position { place, completed, by, operation, trail, rolled_back: true, ..position.clone() }
+    let Operation { id, by, at, reason, .. } = operation.clone();
+    Position { place, completed, by, operation: id, at, reason, trail, rolled_back: true, ..position.clone() }
 }
 
 /// The changes that led to a place, and what those that led further replaced.

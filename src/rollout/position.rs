@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::declaration::Flags;
+use super::history::verify::Anchor;
 use super::name::{FlagName, PhaseName};
 use super::workload::FlagValue;
 
@@ -19,6 +20,13 @@ pub struct Position {
     /// Who made the last change, as the API server knows them.
     pub by: String,
     pub operation: String,
+    /// When it was made; a place that was gone back to was entered earlier.
+    pub at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The end of the history as the last promotion saw it: what was rewritten since shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<Anchor>,
     /// The changes that led here and can be taken back, oldest first.
     pub trail: Vec<Taken>,
     /// The last change was a rollback: the step before is taken back only once, however often it is asked for.

@@ -22,7 +22,7 @@ pub fn at(second: i64) -> Timestamp {
 }
 
 pub fn operation(second: i64) -> Operation {
-    Operation { id: format!("operation-{second}"), by: "alice".into(), at: at(second) }
+    Operation { id: format!("operation-{second}"), by: "alice".into(), at: at(second), reason: None, history: None }
 }
 
 pub fn flag(name: &str) -> FlagName {
@@ -90,6 +90,7 @@ pub fn workload(flags: &[(&str, FlagSource)]) -> Workload {
     Workload {
         namespace: "shop".into(),
         deployment: "web".into(),
+        uid: "c0ffee".into(),
         container: "app".into(),
         resource_version: "1".into(),
         flags: found,
@@ -141,7 +142,7 @@ pub fn switch_off(workload: &Workload, second: i64) -> Workload {
 }
 
 /// One step on, whether gates would allow it or not.
-fn promote(workload: &Workload, second: i64) -> Workload {
+pub fn promoted(workload: &Workload, second: i64) -> Workload {
     let route = Route::find(&rollout(), workload, None, true, at(second));
     match plan::promotion(&rollout(), workload, &route, &operation(second)) {
         Some(plan) => apply(workload, &plan),
@@ -160,7 +161,7 @@ fn a_promotion_leads_one_step_on() {
     assert_eq!(route(&fresh, "shadow", 0).destination, Destination::Adopt { phase: 0 });
     assert!(matches!(route(&fresh, "cache", 0).obstacles[0], Obstacle::Skips { .. }));
 
-    let shadow = promote(&fresh, 0);
+    let shadow = promoted(&fresh, 0);
     assert!(matches!(route(&shadow, "shadow", 50).destination, Destination::Bake { phase: 0 }));
     assert!(matches!(route(&shadow, "cache", 50).obstacles[..], [Obstacle::Baking { .. }]));
     assert_eq!(route(&shadow, "shadow", 100).destination, Destination::Complete { phase: 0 });
@@ -169,13 +170,13 @@ fn a_promotion_leads_one_step_on() {
     assert_eq!(entering.gates_of, Some(0), "the gates of the phase before");
     assert!(matches!(route(&shadow, "http", 100).obstacles[..], [Obstacle::Skips { .. }]));
 
-    let cache = promote(&shadow, 100);
+    let cache = promoted(&shadow, 100);
     let inside = route(&cache, "cache", 200);
     assert_eq!((inside.destination, inside.gates_of), (Destination::Step { phase: 1, step: 1 }, Some(1)));
     assert!(matches!(route(&cache, "http", 200).obstacles[..], [Obstacle::StepsLeft { .. }]));
     assert_eq!(route(&cache, "shadow", 200).destination, Destination::Complete { phase: 0 });
 
-    let http = promote(&promote(&cache, 200), 300);
+    let http = promoted(&promoted(&cache, 200), 300);
     assert_eq!(route(&http, "http", 400).destination, Destination::Complete { phase: 2 });
     assert!(http.has(&rollout().flags_through(2)));
 }
@@ -184,7 +185,7 @@ fn a_promotion_leads_one_step_on() {
 fn flags_of_no_phase_are_taken_over_only_on_demand() {
     let strange = workload(&[("CB_CACHE", literal("maybe"))]);
     assert!(matches!(route(&strange, "shadow", 0).obstacles[..], [Obstacle::FlagsOfNoPhase { .. }]));
-    let adopted = promote(&strange, 0);
+    let adopted = promoted(&strange, 0);
     assert!(adopted.has(&rollout().flags_through(0)));
 }
 
@@ -192,7 +193,7 @@ fn flags_of_no_phase_are_taken_over_only_on_demand() {
 fn what_cannot_be_restored_or_would_come_back_holds() {
     let reference = FlagSource::Value(FlagValue::Reference("{}".into()));
     for source in [reference, FlagSource::Twice, FlagSource::MaybeFrom(vec!["configmap/flags".into()])] {
-        let shadow = promote(&all_off(), 0);
+        let shadow = promoted(&all_off(), 0);
         let mut spoiled = shadow.clone();
         spoiled.flags.insert(flag("SET_CACHE"), source);
         let obstacles = route(&spoiled, "cache", 100).obstacles;
@@ -205,10 +206,10 @@ fn what_cannot_be_restored_or_would_come_back_holds() {
 
 #[test]
 fn drift_holds_until_it_is_accepted() {
-    let mut drifted = promote(&all_off(), 0);
+    let mut drifted = promoted(&all_off(), 0);
     drifted.flags.insert(flag("CB_HTTP"), literal("true"));
     assert!(matches!(route(&drifted, "cache", 100).obstacles[..], [Obstacle::Drift { .. }]));
-    let accepted = promote(&drifted, 100);
+    let accepted = promoted(&drifted, 100);
     assert!(accepted.has(&rollout().flags_through(1)), "brought to the phase's flags");
     let back = plan::step_back(&accepted, &operation(200)).unwrap();
     assert_eq!(apply(&accepted, &back).flags, drifted.flags, "and restored exactly");
@@ -216,10 +217,10 @@ fn drift_holds_until_it_is_accepted() {
 
 #[test]
 fn accepted_drift_is_mended_even_where_there_is_no_step_to_take() {
-    let http = promote(&promote(&promote(&promote(&all_off(), 0), 100), 200), 300);
+    let http = promoted(&promoted(&promoted(&promoted(&all_off(), 0), 100), 200), 300);
     let mut drifted = http.clone();
     drifted.flags.insert(flag("SET_HTTP"), literal("99"));
-    let mended = promote(&drifted, 1_000);
+    let mended = promoted(&drifted, 1_000);
     assert_eq!(mended.flags, http.flags);
 }
 
@@ -237,7 +238,7 @@ fn a_breaker_that_no_phase_so_far_speaks_of_must_not_be_on() {
 
 #[test]
 fn a_record_that_cannot_be_read_is_neither_overwritten_nor_taken_for_nothing() {
-    let mut unreadable = promote(&promote(&all_off(), 0), 100);
+    let mut unreadable = promoted(&promoted(&all_off(), 0), 100);
     unreadable.position = Some(Err("not JSON".into()));
     assert_eq!(plan::step_back(&unreadable, &operation(200)), Err(NothingToRollBack::RecordUnreadable));
     let off = plan::breakers_off(&rollout(), &unreadable, &["cache".parse().unwrap()], &operation(200)).unwrap();
@@ -246,21 +247,21 @@ fn a_record_that_cannot_be_read_is_neither_overwritten_nor_taken_for_nothing() {
 
 #[test]
 fn after_an_emergency_the_rollout_stands_where_everything_is_off() {
-    let cache = promote(&promote(&all_off(), 0), 100);
+    let cache = promoted(&promoted(&all_off(), 0), 100);
     let off = switch_off(&cache, 150);
     let standing = Standing::of(&rollout(), &off);
     assert_eq!(standing.place.as_ref().map(|place| place.phase), Some(0));
     assert!(standing.drift.is_empty() && standing.emergency);
     let again = route(&off, "cache", 160);
     assert_eq!((again.destination, again.obstacles.len()), (Destination::Step { phase: 1, step: 0 }, 0));
-    let on = promote(&off, 160);
+    let on = promoted(&off, 160);
     assert!(on.emergency.is_none() && on.has(&rollout().flags_through(1)));
     assert_eq!(plan::step_back(&off, &operation(170)), Err(NothingToRollBack::EmergencyInForce));
 }
 
 #[test]
 fn one_breaker_off_leads_back_to_the_last_phase_without_it() {
-    let http = promote(&promote(&promote(&promote(&all_off(), 0), 100), 200), 300);
+    let http = promoted(&promoted(&promoted(&promoted(&all_off(), 0), 100), 200), 300);
     let breakers: Vec<BreakerName> = vec!["http".parse().unwrap()];
     let plan = plan::breakers_off(&rollout(), &http, &breakers, &operation(350)).unwrap();
     let after = apply(&http, &plan);
@@ -277,7 +278,7 @@ fn one_breaker_off_leads_back_to_the_last_phase_without_it() {
 
 #[test]
 fn a_breaker_that_others_were_built_on_takes_them_along() {
-    let http = promote(&promote(&promote(&promote(&all_off(), 0), 100), 200), 300);
+    let http = promoted(&promoted(&promoted(&promoted(&all_off(), 0), 100), 200), 300);
     let plan = plan::breakers_off(&rollout(), &http, &["cache".parse().unwrap()], &operation(350)).unwrap();
     let after = apply(&http, &plan);
     assert_eq!(after.flags, all_off().flags);
@@ -286,9 +287,9 @@ fn a_breaker_that_others_were_built_on_takes_them_along() {
 
 #[test]
 fn a_phase_is_restored_as_it_was_left() {
-    let shadow = promote(&all_off(), 0);
-    let cache = promote(&promote(&shadow, 100), 200);
-    let http = promote(&cache, 300);
+    let shadow = promoted(&all_off(), 0);
+    let cache = promoted(&promoted(&shadow, 100), 200);
+    let http = promoted(&cache, 300);
     let to = |workload: &Workload, phase: &str| plan::back_to(workload, &phase.parse().unwrap(), &operation(400));
     let after = apply(&http, &to(&http, "cache").unwrap());
     assert_eq!(after.flags, cache.flags);
@@ -302,8 +303,8 @@ fn a_phase_is_restored_as_it_was_left() {
 
 #[test]
 fn what_was_changed_before_an_emergency_is_restored_after_it() {
-    let http = promote(&promote(&promote(&promote(&all_off(), 0), 100), 200), 300);
-    let again = promote(&switch_off(&http, 350), 400);
+    let http = promoted(&promoted(&promoted(&promoted(&all_off(), 0), 100), 200), 300);
+    let again = promoted(&switch_off(&http, 350), 400);
     let back = apply(&again, &plan::step_back(&again, &operation(500)).unwrap());
     assert_eq!(back.flags, all_off().flags);
 }
@@ -325,7 +326,7 @@ prop_compose! {
     fn any_workload()(sources in proptest::collection::vec(any_source(), 4), steps in 0..5_i64) -> Workload {
         let names = ["CB_CACHE", "CB_HTTP", "SET_CACHE", "SET_HTTP"];
         let flags: Vec<_> = names.into_iter().zip(sources).collect();
-        (0..steps).fold(workload(&flags), |workload, step| promote(&workload, step * 1_000))
+        (0..steps).fold(workload(&flags), |workload, step| promoted(&workload, step * 1_000))
     }
 }
 
@@ -341,7 +342,7 @@ proptest! {
 
     #[test]
     fn stepping_back_restores_every_flag_and_the_place(before in any_workload()) {
-        let after = promote(&before, 10_000);
+        let after = promoted(&before, 10_000);
         if after == before {
             return Ok(()); // The last phase was complete.
         }

@@ -17,6 +17,8 @@ use super::position::{Emergency, Place, Position, SignOff};
 pub struct Workload {
     pub namespace: String,
     pub deployment: String,
+    /// Tells it from an earlier one of the same name.
+    pub uid: String,
     pub container: String,
     /// Carried by every change as its precondition.
     pub resource_version: String,
@@ -38,7 +40,7 @@ pub struct Workload {
 }
 
 /// Where the value of an environment entry comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FlagSource {
     Value(FlagValue),

@@ -56,7 +56,7 @@ async fn is_exactly_one_request_that_carries_no_version() {
 async fn says_done_only_when_every_pod_runs_the_off_values() {
     let world = World::promoted_to(&["shadow", "cache", "http"]).await;
     let run = world.cbctl(&["rollback", "--emergency", "--reason", "checkout errors"]).await;
-    insta::assert_snapshot!(run, @r"
+    insta::assert_snapshot!(run, @"
       deployment/storefront   CB_CACHE_ENABLED   false
           CB_DB_ENABLED   false
           CB_HTTP_ENABLED   false
@@ -68,10 +68,12 @@ async fn says_done_only_when_every_pod_runs_the_off_values() {
     [exit status: 0]
     ------- requests -------
     PATCH deployments/storefront
+    GET configmaps/cbctl-checkout
     GET deployments/storefront
     LIST pods
     POST selfsubjectreviews
     PATCH configmaps/cbctl-checkout
+    POST events
     ");
     assert!(world.every_pod_is_off().await, "{run}");
     let entry = world.history().await.pop().unwrap();
@@ -238,7 +240,7 @@ async fn tells_what_the_pods_wait_for_when_time_is_up() {
         )
         .await;
     let run = world.cbctl(&["rollback", "--emergency", "--timeout", "4s"]).await;
-    insta::assert_snapshot!(run, @r"
+    insta::assert_snapshot!(run, @"
     ------- stderr -------
     off: deployment/storefront in AGE
     (progress of the pods)
@@ -248,6 +250,7 @@ async fn tells_what_the_pods_wait_for_when_time_is_up() {
     [exit status: 1]
     ------- requests -------
     PATCH deployments/storefront
+    GET configmaps/cbctl-checkout
     GET deployments/storefront
     LIST pods
     POST selfsubjectreviews

@@ -15,6 +15,7 @@ mod emergency;
 mod evidence;
 mod files;
 mod harness;
+mod history;
 mod indicators;
 mod layers;
 mod obstacles;

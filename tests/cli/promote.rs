@@ -12,19 +12,21 @@ async fn takes_over_a_service_that_already_runs_the_first_phase() {
     let world = World::new().await;
     let pods = world.pod_names().await;
     let run = world.cbctl(&["promote", "shadow"]).await;
-    insta::assert_snapshot!(run, @r"
+    insta::assert_snapshot!(run, @"
     done: shadow begins, no flag had to change
     next: cbctl check
     ------- stderr -------
     shadow: no flag of deployment/storefront changes
     [exit status: 0]
     ------- requests -------
+    GET configmaps/cbctl-checkout
     GET deployments/storefront
     LIST pods
     POST selfsubjectreviews
     PATCH deployments/storefront
-    PATCH configmaps/cbctl-checkout
+    GET configmaps/cbctl-checkout
     POST configmaps
+    POST events
     ");
     assert_eq!(world.place().await.as_deref(), Some("shadow 1"));
     assert_eq!(world.pod_names().await, pods, "none was restarted");
@@ -34,7 +36,7 @@ async fn takes_over_a_service_that_already_runs_the_first_phase() {
 async fn enters_the_next_phase_and_waits_for_every_pod() {
     let world = World::promoted_to(&["shadow"]).await;
     let run = world.cbctl(&["promote", "cache", "--reason", "week three"]).await;
-    insta::assert_snapshot!(run, @r"
+    insta::assert_snapshot!(run, @"
       deployment/storefront   CB_CACHE_ENABLED   false -> true
           CB_CACHE_OP_TIMEOUT_MS   (not set) -> 3000
     done in AGE: cache, step 1 of 1 is entered, every pod is healthy
@@ -44,13 +46,16 @@ async fn enters_the_next_phase_and_waits_for_every_pod() {
     (progress of the pods)
     [exit status: 0]
     ------- requests -------
+    GET configmaps/cbctl-checkout
     GET deployments/storefront
     LIST pods
     POST selfsubjectreviews
     PATCH deployments/storefront
+    GET configmaps/cbctl-checkout
     GET deployments/storefront
     LIST pods
     PATCH configmaps/cbctl-checkout
+    POST events
     ");
     assert_eq!(world.place().await.as_deref(), Some("cache 1"));
     assert_eq!(world.flag_in_pods("CB_CACHE_ENABLED").await, vec![Some("true".to_owned()); 2]);
@@ -115,7 +120,7 @@ async fn a_dry_run_is_checked_by_the_server_and_changes_nothing() {
     let world = World::promoted_to(&["shadow"]).await;
     let version = world.resource_version().await;
     let run = world.cbctl(&["promote", "cache", "--dry-run"]).await;
-    insta::assert_snapshot!(run, @r"
+    insta::assert_snapshot!(run, @"
       deployment/storefront   CB_CACHE_ENABLED   false -> true
           CB_CACHE_OP_TIMEOUT_MS   (not set) -> 3000
     dry run: cache, step 1 of 1 would be entered; the API server accepts the change
@@ -123,6 +128,7 @@ async fn a_dry_run_is_checked_by_the_server_and_changes_nothing() {
     cache, step 1 of 1: 2 flags of deployment/storefront change
     [exit status: 0]
     ------- requests -------
+    GET configmaps/cbctl-checkout
     GET deployments/storefront
     LIST pods
     POST selfsubjectreviews
@@ -166,6 +172,7 @@ async fn takes_itself_back_when_the_pods_never_become_healthy() {
     (progress of the pods)
     [exit status: 5]
     ------- requests -------
+    GET configmaps/cbctl-checkout
     GET deployments/storefront
     LIST pods
     POST selfsubjectreviews
@@ -173,9 +180,11 @@ async fn takes_itself_back_when_the_pods_never_become_healthy() {
     GET deployments/storefront
     LIST pods
     PATCH deployments/storefront
+    GET configmaps/cbctl-checkout
     GET deployments/storefront
     LIST pods
     PATCH configmaps/cbctl-checkout
+    POST events
     "#);
     assert_eq!(world.env().await, env, "restored exactly, order included");
     assert_eq!(world.record("rollout").await.unwrap()["place"], record["place"]);
@@ -197,6 +206,7 @@ async fn nothing_is_changed_when_somebody_else_writes_in_between() {
     hint: somebody changed the deployment meanwhile: look with `cbctl status`, then try again
     [exit status: 6]
     ------- requests -------
+    GET configmaps/cbctl-checkout
     GET deployments/storefront
     LIST pods
     POST selfsubjectreviews

@@ -28,7 +28,7 @@ async fn restores_what_the_last_step_replaced() {
     assert_eq!(world.flag("CB_CACHE_OP_TIMEOUT_MS").await.as_deref(), Some("3000"));
 
     let run = world.cbctl(&["rollback", "--reason", "timeouts"]).await;
-    insta::assert_snapshot!(run, @r"
+    insta::assert_snapshot!(run, @"
       deployment/storefront   CB_CACHE_ENABLED   true -> false
           CB_CACHE_OP_TIMEOUT_MS   3000 -> 250
     done in AGE: back at shadow, step 1; 2 of 2 pods run the new values
@@ -41,9 +41,11 @@ async fn restores_what_the_last_step_replaced() {
     LIST pods
     POST selfsubjectreviews
     PATCH deployments/storefront
+    GET configmaps/cbctl-checkout
     GET deployments/storefront
     LIST pods
     PATCH configmaps/cbctl-checkout
+    POST events
     ");
     assert_eq!(world.flag("CB_CACHE_OP_TIMEOUT_MS").await.as_deref(), Some("250"));
     assert_eq!(world.flag(FLAGS[1]).await.as_deref(), Some("false"), "set by the step before, which stays");
@@ -97,7 +99,7 @@ async fn without_a_rollout_there_is_nothing_to_do() {
 async fn one_breaker_goes_off_and_the_phases_before_it_stay() {
     let world = World::promoted_to(&["shadow", "cache", "http"]).await;
     let run = world.cbctl(&["rollback", "http"]).await;
-    insta::assert_snapshot!(run, @r"
+    insta::assert_snapshot!(run, @"
       deployment/storefront   CB_HTTP_ENABLED   true -> false
     done in AGE: back at cache, step 1; 2 of 2 pods run the new values
     ------- stderr -------
@@ -109,9 +111,11 @@ async fn one_breaker_goes_off_and_the_phases_before_it_stay() {
     LIST pods
     POST selfsubjectreviews
     PATCH deployments/storefront
+    GET configmaps/cbctl-checkout
     GET deployments/storefront
     LIST pods
     PATCH configmaps/cbctl-checkout
+    POST events
     ");
     assert_eq!(world.place().await.as_deref(), Some("cache 1"));
     assert_eq!(world.flag("CB_CACHE_ENABLED").await.as_deref(), Some("true"));
@@ -174,7 +178,7 @@ async fn no_wait_ends_with_the_patch_and_does_not_say_done() {
     let run = world.cbctl(&["rollback", "--no-wait"]).await;
     run.expect(0, &["its pods restart now, nobody waits for them"]);
     assert!(!run.says("done"), "{run}");
-    assert_eq!(run.writes(), ["PATCH deployments/storefront", "PATCH configmaps/cbctl-checkout"]);
+    assert_eq!(run.writes(), ["PATCH deployments/storefront", "PATCH configmaps/cbctl-checkout", "POST events"]);
 }
 
 #[tokio::test]
@@ -258,7 +262,7 @@ async fn says_how_far_it_came_when_time_is_up() {
         }),
     );
     let run = world.cbctl(&["rollback", "--timeout", "4s"]).await;
-    insta::assert_snapshot!(run, @r"
+    insta::assert_snapshot!(run, @"
     ------- stderr -------
     back at shadow, step 1: 2 flags of deployment/storefront change
     (progress of the pods)
@@ -271,9 +275,11 @@ async fn says_how_far_it_came_when_time_is_up() {
     LIST pods
     POST selfsubjectreviews
     PATCH deployments/storefront
+    GET configmaps/cbctl-checkout
     GET deployments/storefront
     LIST pods
     PATCH configmaps/cbctl-checkout
+    POST events
     ");
     assert_eq!(world.place().await.as_deref(), Some("shadow 1"), "it is in the deployment");
     assert_eq!(world.history().await.last().unwrap()["result"], "unverified");

@@ -64,19 +64,21 @@ pub async fn from_shadow_to_full_and_off_again() {
     GET deployments/updog
     LIST pods
     ");
-    insta::assert_snapshot!(world.quick_until(0, &["promote", "shadow"]).await, @r"
+    insta::assert_snapshot!(world.quick_until(0, &["promote", "shadow"]).await, @"
     done: shadow begins, no flag had to change
     next: cbctl check
     ------- stderr -------
     shadow: no flag of deployment/updog changes
     [exit status: 0]
     ------- requests -------
+    GET configmaps/cbctl-updog
     GET deployments/updog
     LIST pods
     POST selfsubjectreviews
     PATCH deployments/updog
-    PATCH configmaps/cbctl-updog
+    GET configmaps/cbctl-updog
     POST configmaps
+    POST events
     ");
     insta::assert_snapshot!(world.quick_without_waiting(&["check", "cache"]).await, @r#"
     held: cache, step 1 of 1 cannot be entered
@@ -131,6 +133,7 @@ pub async fn from_shadow_to_full_and_off_again() {
     (progress of the pods)
     [exit status: 0]
     ------- requests -------
+    GET configmaps/cbctl-updog
     GET deployments/updog
     LIST pods
     POST selfsubjectreviews
@@ -139,9 +142,11 @@ pub async fn from_shadow_to_full_and_off_again() {
     QUERY RANGE requests, request_times, request_sources, errors
     QUERY updog_circuit_breaker_state{breaker_name=~".*(cache|redis).*",namespace="shop",pod=~"updog-PODS"}[10s]
     PATCH deployments/updog
+    GET configmaps/cbctl-updog
     GET deployments/updog
     LIST pods
     PATCH configmaps/cbctl-updog
+    POST events
     "#);
     insta::assert_snapshot!(world.quick_until(0, &["promote", "http"]).await, @r#"
       deployment/updog   CB_HTTP_ENABLED   false -> true
@@ -155,6 +160,7 @@ pub async fn from_shadow_to_full_and_off_again() {
     (progress of the pods)
     [exit status: 0]
     ------- requests -------
+    GET configmaps/cbctl-updog
     GET deployments/updog
     LIST pods
     POST selfsubjectreviews
@@ -163,9 +169,11 @@ pub async fn from_shadow_to_full_and_off_again() {
     QUERY RANGE requests, request_times, request_sources, errors
     QUERY updog_circuit_breaker_state{breaker_name=~".*(cache|redis).*",namespace="shop",pod=~"updog-PODS"}[10s]
     PATCH deployments/updog
+    GET configmaps/cbctl-updog
     GET deployments/updog
     LIST pods
     PATCH configmaps/cbctl-updog
+    POST events
     "#);
     insta::assert_snapshot!(world.quick_until(0, &["promote", "db"]).await, @r#"
       deployment/updog   CB_DB_ENABLED   false -> true
@@ -179,6 +187,7 @@ pub async fn from_shadow_to_full_and_off_again() {
     (progress of the pods)
     [exit status: 0]
     ------- requests -------
+    GET configmaps/cbctl-updog
     GET deployments/updog
     LIST pods
     POST selfsubjectreviews
@@ -187,9 +196,11 @@ pub async fn from_shadow_to_full_and_off_again() {
     QUERY RANGE requests, request_times, request_sources, errors
     QUERY updog_circuit_breaker_state{breaker_name=~".*(cache|redis).*",namespace="shop",pod=~"updog-PODS"}[10s]
     PATCH deployments/updog
+    GET configmaps/cbctl-updog
     GET deployments/updog
     LIST pods
     PATCH configmaps/cbctl-updog
+    POST events
     "#);
     insta::assert_snapshot!(world.quick_until(0, &["check", "db"]).await, @r#"
     complete: db is complete, nothing to do
@@ -264,7 +275,7 @@ pub async fn from_shadow_to_full_and_off_again() {
     QUERY RANGE requests, request_times, request_sources, errors
     QUERY updog_circuit_breaker_state{breaker_name=~".*(cache|redis).*",namespace="shop",pod=~"updog-PODS"}[10s]
     "#);
-    insta::assert_snapshot!(world.quick(&["rollback", "--emergency", "--reason", "checkout errors"]).await, @r"
+    insta::assert_snapshot!(world.quick(&["rollback", "--emergency", "--reason", "checkout errors"]).await, @"
       deployment/updog   CB_CACHE_ENABLED   false
           CB_DB_ENABLED   false
           CB_HTTP_ENABLED   false
@@ -276,10 +287,12 @@ pub async fn from_shadow_to_full_and_off_again() {
     [exit status: 0]
     ------- requests -------
     PATCH deployments/updog
+    GET configmaps/cbctl-updog
     GET deployments/updog
     LIST pods
     POST selfsubjectreviews
     PATCH configmaps/cbctl-updog
+    POST events
     ");
     for pod in world.pods().await {
         for entry in pod.spec.unwrap().containers.remove(0).env.unwrap() {

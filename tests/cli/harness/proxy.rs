@@ -33,7 +33,7 @@ pub struct Seen {
 
 impl Seen {
     pub fn writes(&self) -> bool {
-        self.line.starts_with("PATCH") || self.line.starts_with("POST configmaps")
+        ["PATCH", "POST configmaps", "POST events"].iter().any(|write| self.line.starts_with(write))
     }
 
     pub fn json(&self) -> Value {

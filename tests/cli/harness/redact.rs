@@ -9,6 +9,7 @@ static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let rules = [
         (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
+        (r"\b[0-9a-f]{64}\b", "SEAL"),
         (r"shop-[0-9a-f]{8}", "shop"),
         (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
         // Pods and the pattern for all of them; two templates may be there at once.

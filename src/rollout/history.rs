@@ -1,0 +1,83 @@
+//! The history of a rollout: what happened, who did it and on which evidence, chained so that nothing can be changed,
+//! dropped or reordered unseen.
+//!
+//! Entries are links of a chain: each carries its number and the seal of the one before. They are kept in pages, of
+//! which the newest is written to and the others never change again. Where history and the Deployment's record
+//! disagree, the record is right, and [`catch_up`] tells what the history lacks. It does not know how pages are stored.
+
+pub mod entry;
+pub mod page;
+pub mod verify;
+
+use entry::{Action, Ending, Entry};
+use page::Page;
+
+use super::workload::Workload;
+
+/// What there is to write down when an operation is over: what the history lacks, and the operation itself, unless it
+/// has told this result already.
+pub fn additions(newest: &Page, seen: Option<&Workload>, entry: &Entry) -> Vec<Entry> {
+    let is_this = |told: &Entry| told.operation == entry.operation && told.result == entry.result;
+    if newest.links().any(|link| is_this(&link.entry)) {
+        return Vec::new();
+    }
+    let missing = seen.map(|seen| catch_up(newest, seen, &entry.operation));
+    missing.into_iter().flatten().chain([entry.clone()]).collect()
+}
+
+/// What the Deployment's records tell and the history does not: an operation that died before it could write it down,
+/// or that nobody waited for. Oldest first; in the words of the record, because nobody knows how it ended.
+///
+/// `writing` is the operation whose own entry comes next.
+pub fn catch_up(newest: &Page, workload: &Workload, writing: &str) -> Vec<Entry> {
+    let known: Vec<Entry> = newest.links().map(|link| link.entry).collect();
+    let is_missing = |operation: &str| operation != writing && known.iter().all(|entry| entry.operation != operation);
+    // An emergency moves no record: the place before it is still the one that was written last.
+    let place = known.iter().rev().find(|entry| entry.action != Action::Emergency).and_then(|entry| entry.to.clone());
+    let found = |operation: &str, at, action| Entry {
+        operation: operation.to_owned(),
+        at,
+        by: entry::NOBODY_KNOWS.to_owned(),
+        action,
+        from: None,
+        to: None,
+        changes: Vec::new(),
+        evidence: Vec::new(),
+        reason: None,
+        result: Ending::Found,
+        took_seconds: None,
+        version: String::new(),
+    };
+    let mut missing = Vec::new();
+    match &workload.position {
+        Some(Ok(position)) if is_missing(&position.operation) => {
+            let (action, from) = match position.rolled_back {
+                true => (Action::Rollback, place),
+                false => (Action::Promote, position.trail.last().and_then(|taken| taken.from.clone())),
+            };
+            missing.push(Entry {
+                by: position.by.clone(),
+                reason: position.reason.clone(),
+                from,
+                to: Some(position.place.clone()),
+                ..found(&position.operation, position.at, action)
+            });
+        }
+        // The record is gone, and the last that was written down says there is one.
+        None if place.is_some() => {
+            let last = known.last().map_or(jiff::Timestamp::UNIX_EPOCH, |entry| entry.at);
+            missing.push(Entry { from: place, ..found("", last, Action::Rollback) });
+        }
+        _ => {}
+    }
+    if let Some(mark) = workload.emergency.as_ref().filter(|mark| is_missing(&mark.operation)) {
+        let from = workload.recorded_place();
+        let entry = found(&mark.operation, mark.at, Action::Emergency);
+        missing.push(Entry { from, reason: mark.reason.clone(), ..entry });
+    }
+    missing.sort_by_key(|entry| entry.at);
+    missing
+}
+
+#[cfg(test)]
+mod tests;
