@@ -12,8 +12,12 @@ mod error;
 mod history;
 mod ownership;
 mod patch;
+mod quantity;
+mod quota;
+mod replacement;
 mod request;
 mod retry;
+mod surroundings;
 
 use std::collections::BTreeSet;
 

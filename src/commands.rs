@@ -8,6 +8,7 @@ mod completions;
 mod emergency;
 mod interrupt;
 mod promote;
+mod rehearse;
 mod rollback;
 mod settle;
 mod sign_off;
@@ -44,6 +45,7 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Man => Ok(completions::manual(&context)),
         Command::Status => block_on(status::run(&context)),
         Command::Check(arguments) => block_on(check::run(&context, &arguments)),
+        Command::Rehearse => block_on(rehearse::run(&context)),
         Command::Promote(arguments) => block_on(promote::run(&context, &arguments)),
         Command::Rollback(arguments) if arguments.emergency => block_on(emergency::run(&context, &arguments)),
         Command::Rollback(arguments) => block_on(rollback::run(&context, &arguments)),

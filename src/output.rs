@@ -8,6 +8,7 @@ pub mod check;
 pub mod condition;
 mod finding;
 pub mod obstacle;
+pub mod rehearsal;
 pub mod scope;
 pub mod status;
 pub mod table;
@@ -44,7 +45,7 @@ pub trait Report: Serialize {
 }
 
 /// Words that begin a row, and the ANSI colour that supports them.
-const PAINTED: [(&str, u8); 16] = [
+const PAINTED: [(&str, u8); 17] = [
     ("passed", 32),
     ("quiet", 32),
     ("signed", 32),
@@ -61,6 +62,7 @@ const PAINTED: [(&str, u8); 16] = [
     ("rollback", 31),
     ("unverified", 31),
     ("hint", 36),
+    ("note", 36),
 ];
 
 impl Printer {

@@ -34,10 +34,15 @@ pub struct Entry {
     pub version: &'static str,
 }
 
+/// The ConfigMap that keeps the history of a rollout.
+pub(super) fn map_name(rollout: &str) -> String {
+    format!("cbctl-{rollout}")
+}
+
 impl Cluster {
     /// Appends an entry to the history of the rollout called `name`.
     pub async fn write_history(&self, name: &str, entry: &Entry) -> Result<(), Error> {
-        let name = format!("cbctl-{name}");
+        let name = map_name(name);
         let failed = |source| Error::WriteHistory { namespace: self.namespace.clone(), name: name.clone(), source };
         let text = serde_json::to_string(entry).map_err(|source| failed(Refusal::Decode { source }))?;
         let data = json!({ entry.operation.as_str(): text });

@@ -1,11 +1,12 @@
-//! `cbctl promote`: one step further, if everything that stands against it is gone; and back by itself if the pods do
-//! not become healthy.
+//! `cbctl promote`: one step further, if everything that stands against it is gone and the way back is clear; and back by
+//! itself if the pods do not become healthy.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::interrupt::interrupted;
+use super::rehearse::rehearse;
 use super::settle::{self, Settling};
 use super::{Aim, Context, Look, known_phase, now, operation, target};
 use crate::cli::Promote;
@@ -46,6 +47,15 @@ pub(super) async fn run(context: &Context, arguments: &Promote) -> Result<ExitSt
         context.printer.answer(&report);
         return Ok(decision.outcome().into());
     };
+
+    let (rehearsal, clear) = rehearse(&cluster, &rollout, &workload, &decision.route, Some(&plan), &operation).await?;
+    if clear != decision::Outcome::Proceed {
+        context.printer.answer(&rehearsal);
+        return Ok(clear.into());
+    }
+    for line in rehearsal.passed() {
+        context.printer.tell(&line);
+    }
 
     let to = destination(&rollout, decision.route.destination);
     context.printer.tell(&change::announcement(&to, &workload.deployment, &plan));
