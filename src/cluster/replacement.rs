@@ -1,6 +1,6 @@
 //! How a Deployment replaces its pods, out of its manifest and of the pods that live.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::quantity::quantity;
-use crate::rollout::replacement::{Amount, Footprint, Replacement, Strategy};
+use crate::rollout::replacement::{Amount, COMPUTE, Footprint, Replacement, Strategy};
 
 /// What Kubernetes grants where the template does not say.
 const GRACE_PERIOD: Duration = Duration::from_secs(30);
@@ -23,6 +23,8 @@ pub(super) fn replacement(deployment: &Deployment, container: &str, pods: &[&Pod
     let readiness = live().filter_map(|pod| readiness(pod, container)).filter(|took| *took <= deadline).max();
     let newest = live().max_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0));
     let template = spec.template.spec.as_ref();
+    // A pod that lives has what a LimitRange adds to the template.
+    let pod = newest.and_then(|pod| pod.spec.as_ref()).or(template);
     Replacement {
         strategy: strategy(spec),
         min_ready: spec.min_ready_seconds.and_then(seconds).unwrap_or_default(),
@@ -33,8 +35,8 @@ pub(super) fn replacement(deployment: &Deployment, container: &str, pods: &[&Pod
         footprint: Footprint {
             labels: spec.template.metadata.as_ref().and_then(|metadata| metadata.labels.clone()).unwrap_or_default(),
             priority_class: template.and_then(|pod| pod.priority_class_name.clone()),
-            // A pod that lives has what a LimitRange adds to the template.
-            needs: newest.and_then(|pod| pod.spec.as_ref()).or(template).map(needs).unwrap_or_default(),
+            needs: pod.map(needs).unwrap_or_default(),
+            unasked: pod.map(unasked).unwrap_or_default(),
         },
     }
 }
@@ -94,6 +96,14 @@ fn needs(pod: &PodSpec) -> BTreeMap<String, f64> {
         }
     }
     needs
+}
+
+/// What some container does not ask for.
+fn unasked(pod: &PodSpec) -> BTreeSet<String> {
+    let lacks = |container: &Container, name: &str| !asked(container).iter().any(|(asked, _)| asked == name);
+    let containers = || pod.containers.iter().chain(pod.init_containers.iter().flatten());
+    let unasked = COMPUTE.iter().filter(|name| containers().any(|container| lacks(container, name)));
+    unasked.map(|name| (*name).to_owned()).collect()
 }
 
 fn asked(container: &Container) -> Vec<(String, f64)> {
@@ -179,5 +189,12 @@ mod tests {
         let overhead = json!({"cpu": "1"});
         assert_eq!(needs(json!({"containers": two, "overhead": overhead})), expected(2.1, 2_048.0));
         assert_eq!(needs(json!({"containers": [{"name": "a"}]})), BTreeMap::new());
+        let mixed = json!({"containers": two, "initContainers": [{"name": "init"}]});
+        let unasked = |spec: Value| unasked(&serde_json::from_value(spec).unwrap());
+        assert_eq!(unasked(mixed).len(), 4, "one container is enough");
+        assert_eq!(
+            unasked(json!({"containers": two})),
+            BTreeSet::from(["limits.cpu", "requests.memory"].map(str::to_owned))
+        );
     }
 }

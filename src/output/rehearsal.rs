@@ -201,6 +201,12 @@ fn found(finding: &Finding, workload: &Workload) -> (String, String) {
             format!("resourcequota/{quota}"),
             format!("{resource}: no room for one more pod, and no old one may go first: raise it, or maxUnavailable"),
         ),
+        Finding::ShutOut { quota, resource } => (
+            format!("resourcequota/{quota}"),
+            format!(
+                "counts {resource}, which not every container asks for: no new pod is let in until the template does"
+            ),
+        ),
         Finding::LittleRoom { quota, resource, room, surge } => (
             format!("resourcequota/{quota}"),
             format!(

@@ -134,6 +134,11 @@ pub enum Finding {
         quota: String,
         resource: String,
     },
+    /// A quota counts what the pods do not ask for: it lets no new one in.
+    ShutOut {
+        quota: String,
+        resource: String,
+    },
     /// Fewer pods than the surge can be started beside the old ones.
     LittleRoom {
         quota: String,
@@ -195,6 +200,7 @@ impl Finding {
             Self::Refused { .. }
             | Self::Unseen { forbidden: true, .. }
             | Self::NoRoom { .. }
+            | Self::ShutOut { .. }
             | Self::SwitchedOnByApply { .. }
             | Self::TwoControllers { .. }
             | Self::TooSlow { .. } => Outcome::Held,
@@ -363,6 +369,10 @@ fn time(
             _ => Finding::LittleRoom { quota, resource, room, surge: margins.surge },
         }
     }));
+    let shut_out = replacement.footprint.shut_out(quotas).filter(|_| replicas > 0);
+    findings.extend(
+        shut_out.map(|(quota, resource)| Finding::ShutOut { quota: quota.to_owned(), resource: resource.to_owned() }),
+    );
     if replacement.strategy == Strategy::Recreate {
         findings.push(Finding::AllAtOnce);
     }

@@ -2,6 +2,7 @@
 //!
 //! It knows no flags, and not how any of its figures is read.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -47,7 +48,12 @@ pub struct Footprint {
     pub priority_class: Option<String>,
     /// By the names that quotas use, such as `requests.cpu`.
     pub needs: BTreeMap<String, f64>,
+    /// What at least one of its containers does not ask for.
+    pub unasked: BTreeSet<String>,
 }
+
+/// What every container has to ask for where a quota counts it, by the names of [`Footprint::needs`].
+pub const COMPUTE: [&str; 4] = ["requests.cpu", "requests.memory", "limits.cpu", "limits.memory"];
 
 /// A quota that counts these pods.
 #[derive(Debug, Clone, PartialEq)]
@@ -151,10 +157,15 @@ impl Footprint {
     fn need(&self, resource: &str) -> f64 {
         match resource {
             "pods" | "count/pods" => 1.0,
-            // A bare name is a request.
-            "cpu" | "memory" | "ephemeral-storage" => self.need(&format!("requests.{resource}")),
-            _ => self.needs.get(resource).copied().unwrap_or_default(),
+            resource => self.needs.get(&*in_full(resource)).copied().unwrap_or_default(),
         }
+    }
+
+    /// The first quota, and its resource, that lets no such pod in because it does not ask for what is counted.
+    pub fn shut_out<'a>(&self, quotas: &'a [Quota]) -> Option<(&'a str, &'a str)> {
+        let limits = quotas.iter().flat_map(|quota| quota.limits.iter().map(move |limit| (quota, limit)));
+        let mut unasked = limits.filter(|(_, limit)| self.unasked.contains(&*in_full(&limit.resource)));
+        unasked.next().map(|(quota, limit)| (quota.name.as_str(), limit.resource.as_str()))
     }
 
     /// The resources that it asks for, such as `cpu`.
@@ -170,6 +181,14 @@ impl Footprint {
             Some(Tightest { quota: quota.name.clone(), resource: limit.resource.clone(), room })
         });
         rooms.min_by_key(|tightest| tightest.room)
+    }
+}
+
+/// A bare name is a request.
+fn in_full(resource: &str) -> Cow<'_, str> {
+    match resource {
+        "cpu" | "memory" | "ephemeral-storage" => format!("requests.{resource}").into(),
+        resource => resource.into(),
     }
 }
 
@@ -262,6 +281,9 @@ mod tests {
         assert_eq!(room(&[quota("pods", 3.0, 5.0)]), Some(0), "lowered below what is there");
         assert_eq!(room(&[quota("requests.memory", 1.0, 1.0), quota("services", 0.0, 0.0)]), None, "not asked for");
         assert_eq!(room(&[]), None);
+        let asking = Footprint { unasked: ["requests.memory".to_owned()].into(), ..footprint.clone() };
+        assert_eq!(asking.shut_out(&[quota("pods", 1.0, 1.0), quota("memory", 9.0, 0.0)]), Some(("memory", "memory")));
+        assert_eq!(asking.shut_out(&[quota("limits.memory", 9.0, 0.0)]), None);
     }
 
     proptest! {

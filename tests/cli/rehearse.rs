@@ -13,16 +13,21 @@ use crate::harness::{CONTAINER, DEPLOYMENT, FLAGS, World, files, until};
 
 /// The same finding by itself and before a promotion to the cache's phase, which does not happen.
 async fn finds(world: &World, status: i32, pieces: &[&str]) {
-    let version = world.resource_version().await;
+    let version = world.generation().await;
     for arguments in [&["rehearse"][..], &["promote", "cache"], &["promote", "cache", "--dry-run"]] {
         let run = world.cbctl(arguments).await;
         run.expect(status, pieces);
         assert!(run.writes().is_empty(), "{arguments:?}:\n{run}");
     }
-    assert_eq!(world.resource_version().await, version, "nothing was written");
+    assert_eq!(world.generation().await, version, "nothing was written");
 }
 
 impl World {
+    /// It grows with every write to the spec or to an annotation, and not with the controller's to the status.
+    async fn generation(&self) -> Option<i64> {
+        self.deployment().await.metadata.generation
+    }
+
     /// An object of any kind; None as namespace for one of the whole cluster.
     fn objects(&self, version: &str, kind: &str, namespaced: bool) -> Api<DynamicObject> {
         let (group, version) = version.split_once('/').unwrap_or(("", version));
@@ -60,10 +65,28 @@ impl World {
 #[tokio::test]
 async fn with_nothing_in_the_way_it_says_what_was_tried() {
     let world = World::promoted_to(&["shadow"]).await;
-    let version = world.resource_version().await;
+    let version = world.generation().await;
     let run = world.cbctl(&["rehearse"]).await;
-    insta::assert_snapshot!(run, @r"");
-    assert_eq!(world.resource_version().await, version);
+    insta::assert_snapshot!(run, @r"
+    passed: nothing is in the way back from cache, step 1 of 1
+    passed   rollback --emergency   the API server would take it
+    passed   rollback, rollback --to shadow, rollback cache   the API server would take it
+    passed   permissions   admin may get deployments, patch deployments, list pods, create configmaps, patch configmaps
+    passed   time   about AGE, 5m at most: 2 waves of AGE
+    [exit status: 0]
+    ------- requests -------
+    DRYRUN deployments/storefront
+    GET deployments/storefront
+    LIST canaries
+    LIST horizontalpodautoscalers
+    LIST poddisruptionbudgets
+    LIST pods
+    LIST resourcequotas
+    LIST rollouts
+    POST selfsubjectaccessreviews
+    POST selfsubjectreviews
+    ");
+    assert_eq!(world.generation().await, version);
     assert_eq!(world.history().await.len(), 1, "a rehearsal is no event");
 }
 
@@ -160,26 +183,56 @@ async fn a_policy_that_refuses_to_switch_off_is_found_before_it_is_needed() {
         (run.status == 3).then_some(())
     })
     .await;
-    let version = world.resource_version().await;
+    let version = world.generation().await;
     let run = world.cbctl(&["promote", "cache"]).await;
     for (kind, _) in kinds {
         world.objects(VERSION, kind, false).delete(&name, &DeleteParams::default()).await.unwrap();
     }
-    insta::assert_snapshot!(run, @r"");
-    assert_eq!(world.resource_version().await, version);
+    insta::assert_snapshot!(run, @r#"
+    held: the way back from cache, step 1 of 1 is barred
+    held   rollback --emergency   refused: deployments.apps "storefront" is forbidden: ValidatingAdmissionPolicy 'shop' with binding 'shop' denied request: the cache's breaker has to be on (422): change what refuses it, before it is needed
+    held   rollback, rollback --to shadow, rollback cache   refused: deployments.apps "storefront" is forbidden: ValidatingAdmissionPolicy 'shop' with binding 'shop' denied request: the cache's breaker has to be on (422): change what refuses it, before it is needed
+    passed   permissions   admin may get deployments, patch deployments, list pods, create configmaps, patch configmaps
+    passed   time   about AGE, 5m at most: 2 waves of AGE
+    [exit status: 3]
+    ------- requests -------
+    DRYRUN deployments/storefront
+    GET deployments/storefront
+    LIST canaries
+    LIST horizontalpodautoscalers
+    LIST poddisruptionbudgets
+    LIST pods
+    LIST resourcequotas
+    LIST rollouts
+    POST selfsubjectaccessreviews
+    POST selfsubjectreviews
+    "#);
+    assert_eq!(world.generation().await, version);
 }
 
 #[tokio::test]
 async fn a_quota_without_room_holds_unless_old_pods_may_go_first() {
     let world = World::promoted_to(&["shadow"]).await;
-    world.limit(json!({"pods": "2", "requests.cpu": "10"})).await;
+    world.limit(json!({"pods": "2"})).await;
     finds(&world, 3, &["held   resourcequota/compute   pods: no room for one more pod, and no old one may go first"])
         .await;
+
+    let world = World::empty().await;
+    world.write_files(files::UNGATED);
     let rolling = json!({"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 1}});
-    world.patch_as_somebody_else(json!({"spec": {"strategy": rolling}})).await;
-    let slower = ["note   resourcequota/compute   pods: room for 0 of the 1 pod that a rolling update adds: slower"];
-    world.cbctl(&["rehearse"]).await.expect(0, &slower);
-    world.cbctl(&["promote", "cache"]).await.expect(0, &slower);
+    world.deploy(|manifest| manifest["spec"]["strategy"] = rolling).await;
+    world.promote_through(&["shadow", "cache"]).await;
+    world.limit(json!({"pods": "2"})).await;
+    let slower = "note   resourcequota/compute   pods: room for 0 of the 1 pod that a rolling update adds: slower";
+    world.cbctl(&["rehearse"]).await.expect(0, &[slower]);
+    world.cbctl(&["rollback"]).await.expect(0, &["back at shadow, step 1; 2 of 2 pods run the new values"]);
+}
+
+#[tokio::test]
+async fn a_quota_on_what_the_pods_do_not_ask_for_holds() {
+    let world = World::promoted_to(&["shadow"]).await;
+    world.limit(json!({"requests.cpu": "10"})).await;
+    finds(&world, 3, &["counts requests.cpu, which not every container asks for: no new pod is let in"]).await;
 }
 
 #[tokio::test]

@@ -176,6 +176,10 @@ fn a_quota_holds_only_where_no_pod_could_change() {
     let slower = full(&workload);
     assert!(matches!(only(&slower), (Finding::LittleRoom { room: 0, surge: 2, .. }, Outcome::Proceed)));
     assert_eq!(slower.course.unwrap().waves, 3, "one at once instead of three");
+    workload.replacement.footprint.unasked = ["requests.cpu".to_owned()].into();
+    let cpu = Limit { resource: "cpu".into(), hard: 9.0, used: 0.0 };
+    let shut = judged(&workload, |seen| seen.quotas = Ok(vec![Quota { name: "cpu".into(), limits: vec![cpu] }]));
+    assert!(matches!(only(&shut), (Finding::ShutOut { .. }, Outcome::Held)), "room or not");
     workload.replicas.desired = 0;
     assert_eq!(full(&workload).findings, [], "no pod has to change");
 }
