@@ -36,6 +36,7 @@ complete -c cbctl -n "__fish_cbctl_needs_command" -s h -l help -d 'Print help'
 complete -c cbctl -n "__fish_cbctl_needs_command" -s V -l version -d 'Print version'
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "status" -d 'Show where the rollout stands and what every gate and trigger says'
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "check" -d 'Decide what `promote` would, and touch nothing; the exit code is the verdict'
+complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "rehearse" -d 'Try the way back from the next step, and touch nothing; `promote` does it too'
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "promote" -d 'Take the rollout one step further towards a phase, if the gates allow it'
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "rollback" -d 'Switch breakers off, or go back to where the rollout was before the last step'
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "sign-off" -d 'Give your word for what Prometheus cannot tell'
@@ -63,6 +64,15 @@ json\t''"
 complete -c cbctl -n "__fish_cbctl_using_subcommand check" -s q -l quiet -d 'Print the answer and errors, and nothing else'
 complete -c cbctl -n "__fish_cbctl_using_subcommand check" -l no-color -d 'Do without colour, as with `NO_COLOR` set'
 complete -c cbctl -n "__fish_cbctl_using_subcommand check" -s h -l help -d 'Print help'
+complete -c cbctl -n "__fish_cbctl_using_subcommand rehearse" -s f -l files -d 'Folder with rollout.yaml and the phase files' -r -F
+complete -c cbctl -n "__fish_cbctl_using_subcommand rehearse" -s n -l namespace -d 'Namespace of the Deployment, instead of rollout.yaml\'s and the kubeconfig\'s' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand rehearse" -l context -d 'Context of the kubeconfig' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand rehearse" -l prometheus -d 'Address of Prometheus, instead of rollout.yaml\'s' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand rehearse" -s o -l output -d 'Form of the answer' -r -f -a "table\t''
+json\t''"
+complete -c cbctl -n "__fish_cbctl_using_subcommand rehearse" -s q -l quiet -d 'Print the answer and errors, and nothing else'
+complete -c cbctl -n "__fish_cbctl_using_subcommand rehearse" -l no-color -d 'Do without colour, as with `NO_COLOR` set'
+complete -c cbctl -n "__fish_cbctl_using_subcommand rehearse" -s h -l help -d 'Print help'
 complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -l timeout -d 'Roll back by itself if the pods are not healthy within this time' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -l reason -d 'Why, for the record' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -s f -l files -d 'Folder with rollout.yaml and the phase files' -r -F

@@ -80,6 +80,9 @@ pub enum Command {
         after_help = "Examples:\n  cbctl check cache\n  cbctl check cache --wait=30m\n  cbctl check cache --at 2026-03-01T12:00:00Z -o json"
     )]
     Check(Check),
+    /// Try the way back from the next step, and touch nothing; `promote` does it too
+    #[command(after_help = "Example:\n  cbctl rehearse")]
+    Rehearse,
     /// Take the rollout one step further towards a phase, if the gates allow it
     #[command(after_help = "Examples:\n  cbctl promote cache\n  cbctl promote cache --dry-run")]
     Promote(Promote),

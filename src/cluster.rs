@@ -13,8 +13,12 @@ mod event;
 mod history;
 mod ownership;
 mod patch;
+mod quantity;
+mod quota;
+mod replacement;
 mod request;
 mod retry;
+mod surroundings;
 
 use std::collections::BTreeSet;
 

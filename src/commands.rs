@@ -9,6 +9,7 @@ mod emergency;
 mod history;
 mod interrupt;
 mod promote;
+mod rehearse;
 mod remember;
 mod rollback;
 mod settle;
@@ -47,6 +48,7 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Man => Ok(completions::manual(&context)),
         Command::Status => block_on(status::run(&context)),
         Command::Check(arguments) => block_on(check::run(&context, &arguments)),
+        Command::Rehearse => block_on(rehearse::run(&context)),
         Command::Promote(arguments) => block_on(promote::run(&context, &arguments)),
         Command::Rollback(arguments) if arguments.emergency => block_on(emergency::run(&context, &arguments)),
         Command::Rollback(arguments) => block_on(rollback::run(&context, &arguments)),

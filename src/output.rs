@@ -9,6 +9,7 @@ pub mod condition;
 mod finding;
 pub mod history;
 pub mod obstacle;
+pub mod rehearsal;
 pub mod scope;
 pub mod status;
 pub mod table;
@@ -46,7 +47,7 @@ pub trait Report: Serialize {
 }
 
 /// Words that begin a row, and the ANSI colour that supports them.
-const PAINTED: [(&str, u8); 16] = [
+const PAINTED: [(&str, u8); 17] = [
     ("passed", 32),
     ("quiet", 32),
     ("signed", 32),
@@ -63,6 +64,7 @@ const PAINTED: [(&str, u8); 16] = [
     ("rollback", 31),
     ("unverified", 31),
     ("hint", 36),
+    ("note", 36),
 ];
 
 impl Printer {

@@ -15,6 +15,8 @@ pub mod name;
 pub mod plan;
 pub mod pods;
 pub mod position;
+pub mod rehearsal;
+pub mod replacement;
 pub mod route;
 pub mod standing;
 pub mod workload;

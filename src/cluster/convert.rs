@@ -6,6 +6,8 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 use k8s_openapi::api::core::v1::{Container, EnvVar, Pod as KubePod, PodStatus};
 
+use super::quantity::quantity;
+use super::replacement::replacement;
 use super::{Error, Target, annotation, ownership};
 use crate::rollout::declaration::Flags;
 use crate::rollout::name::FlagName;
@@ -45,6 +47,8 @@ pub(super) fn workload(
         pods: of(&stable),
         canary: of(&canary),
         memory_limit: memory_limit(container),
+        replacement: replacement(deployment, &container.name, &stable),
+        upkeep: ownership::upkeep(deployment, &container.name, &wanted),
     })
 }
 
@@ -52,32 +56,10 @@ fn is_canary(pod: &KubePod) -> bool {
     pod.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(CANARY))
 }
 
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be a count of bytes")]
 fn memory_limit(container: &Container) -> Option<u64> {
-    bytes(&container.resources.as_ref()?.limits.as_ref()?.get("memory")?.0)
-}
-
-/// A quantity of bytes as Kubernetes writes it: `512Mi`, `1G`, `1.5Gi`, `1e9`.
-fn bytes(quantity: &str) -> Option<u64> {
-    const UNITS: [(&str, f64); 13] = [
-        ("Ki", 1_024.0),
-        ("Mi", 1_048_576.0),
-        ("Gi", 1_073_741_824.0),
-        ("Ti", 1_099_511_627_776.0),
-        ("Pi", 1_125_899_906_842_624.0),
-        ("Ei", 1_152_921_504_606_846_976.0),
-        ("k", 1e3),
-        ("M", 1e6),
-        ("G", 1e9),
-        ("T", 1e12),
-        ("P", 1e15),
-        ("E", 1e18),
-        ("m", 1e-3),
-    ];
-    let unit = UNITS.iter().find_map(|(suffix, factor)| Some((quantity.strip_suffix(suffix)?, *factor)));
-    let (number, factor) = unit.unwrap_or((quantity, 1.0));
-    let bytes = number.parse::<f64>().ok()? * factor;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be a count of bytes")]
-    (bytes.is_finite() && bytes >= 1.0).then_some(bytes as u64)
+    let bytes = quantity(container.resources.as_ref()?.limits.as_ref()?.get("memory")?)?;
+    (bytes >= 1.0).then_some(bytes as u64)
 }
 
 /// The Deployment's label selector as a query.
@@ -140,7 +122,7 @@ fn flag_source(container: &Container, flag: &FlagName) -> FlagSource {
     }
 }
 
-fn flag_value(entry: &EnvVar) -> FlagValue {
+pub(super) fn flag_value(entry: &EnvVar) -> FlagValue {
     match &entry.value_from {
         Some(source) => FlagValue::Reference(serde_json::to_string(source).unwrap_or_default()),
         None => FlagValue::Literal(entry.value.clone().unwrap_or_default()),

@@ -32,6 +32,11 @@ struct Stored {
     resource_version: String,
 }
 
+/// The ConfigMap of the newest page.
+pub(super) fn newest(rollout: &str) -> String {
+    format!("cbctl-{rollout}")
+}
+
 impl Cluster {
     /// The newest page of the history of the rollout called `name`; None where there is no history.
     pub async fn newest_history(&self, name: &str) -> Result<Option<Page>, Error> {
@@ -161,10 +166,6 @@ impl Stored {
         let page = Page { extent, texts: map.data.unwrap_or_default() };
         Self { page, resource_version: map.metadata.resource_version.unwrap_or_default() }
     }
-}
-
-fn newest(name: &str) -> String {
-    format!("cbctl-{name}")
 }
 
 fn full(name: &str, number: u32) -> String {

@@ -1,11 +1,28 @@
-//! Which flags a deployment tool owns and would put back.
+//! Who else writes to a Deployment: the flags that a deployment tool owns and would put back, and what it tells of those
+//! who will apply it again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::EnvVar;
 use serde_json::Value;
 
+use super::convert::flag_value;
 use crate::rollout::name::FlagName;
+use crate::rollout::workload::{FlagValue, Upkeep};
+
+/// The manifest that `kubectl apply` applied last.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Labels and annotations that tools leave on what they manage.
+const MARKS: [(&str, &str); 6] = [
+    ("meta.helm.sh/release-name", "Helm"),
+    ("argocd.argoproj.io/instance", "Argo CD"),
+    ("argocd.argoproj.io/tracking-id", "Argo CD"),
+    ("kustomize.toolkit.fluxcd.io/name", "Flux"),
+    ("helm.toolkit.fluxcd.io/name", "Flux"),
+    ("fleet.cattle.io/bundle-id", "Fleet"),
+];
 
 /// Field managers of tools that reconcile: what they own comes back by itself. `kubectl` and the like do not.
 const RECONCILERS: [&str; 5] = ["argocd", "flux", "kustomize-controller", "helm", "fleet"];
@@ -36,4 +53,29 @@ fn owns(fields: &Value, container: &str, flag: &FlagName) -> bool {
         .and_then(|containers| containers.get(key(container)))
         .and_then(|container| container.get("f:env"))
         .is_some_and(|env| env.get(key(flag.as_str())).is_some())
+}
+
+/// What those who apply the Deployment again will make of it.
+pub(super) fn upkeep(deployment: &Deployment, container: &str, flags: &BTreeSet<FlagName>) -> Upkeep {
+    let metadata = &deployment.metadata;
+    let marked = |mark: &str| {
+        let of = |map: &Option<BTreeMap<String, String>>| map.as_ref().is_some_and(|map| map.contains_key(mark));
+        of(&metadata.labels) || of(&metadata.annotations)
+    };
+    let mut tools: Vec<_> = MARKS.iter().filter(|(mark, _)| marked(mark)).map(|(_, tool)| *tool).collect();
+    tools.dedup();
+    let manifest = metadata.annotations.as_ref().and_then(|annotations| annotations.get(LAST_APPLIED));
+    Upkeep { applied: manifest.map(|manifest| applied(manifest, container, flags)).unwrap_or_default(), tools }
+}
+
+/// The flags in a manifest. One that cannot be read is none that `kubectl apply` could go by either.
+fn applied(manifest: &str, container: &str, flags: &BTreeSet<FlagName>) -> BTreeMap<FlagName, FlagValue> {
+    let manifest: Value = serde_json::from_str(manifest).unwrap_or_default();
+    let containers = manifest.pointer("/spec/template/spec/containers").and_then(Value::as_array);
+    let found = containers.into_iter().flatten().find(|found| found["name"] == container);
+    let entries = found.and_then(|found| found["env"].as_array()).into_iter().flatten();
+    entries
+        .filter_map(|entry| serde_json::from_value::<EnvVar>(entry.clone()).ok())
+        .filter_map(|entry| Some((flags.iter().find(|flag| flag.as_str() == entry.name)?.clone(), flag_value(&entry))))
+        .collect()
 }

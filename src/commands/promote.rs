@@ -1,11 +1,12 @@
-//! `cbctl promote`: one step further, if everything that stands against it is gone; and back by itself if the pods do
-//! not become healthy.
+//! `cbctl promote`: one step further, if everything that stands against it is gone and the way back is clear; and back by
+//! itself if the pods do not become healthy.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::interrupt::interrupted;
+use super::rehearse::{Way, rehearse};
 use super::settle::{self, Settling};
 use super::{Aim, Context, Look, known_phase, now, operation, target};
 use crate::cli::Promote;
@@ -17,6 +18,7 @@ use crate::output::words::duration;
 use crate::rollout::decision;
 use crate::rollout::declaration::Rollout;
 use crate::rollout::history::entry::{Action, Ending, Entry};
+use crate::rollout::history::usual_time;
 use crate::rollout::plan::{self, Operation, Plan};
 use crate::rollout::workload::Workload;
 
@@ -34,12 +36,11 @@ pub(super) async fn run(context: &Context, arguments: &Promote) -> Result<ExitSt
     let planned = match decision.outcome() {
         decision::Outcome::Proceed => {
             // A history that cannot be read stops nothing: the record then keeps the end that it knew.
-            let newest = cluster.newest_history(&rollout.header.name).await.ok().flatten();
-            let history = newest.and_then(|newest| newest.anchor());
+            let newest = cluster.newest_history(&rollout.header.name).await.ok().flatten().unwrap_or_default();
             let operation = operation(identity?, now, arguments.write.reason.as_ref());
-            let operation = Operation { history, ..operation };
+            let operation = Operation { history: newest.anchor(), ..operation };
             let plan = plan::promotion(&rollout, &workload, &decision.route, &operation);
-            plan.map(|plan| (operation, plan))
+            plan.map(|plan| (operation, plan, usual_time(&newest)))
         }
         decision::Outcome::RollBack
         | decision::Outcome::Held
@@ -47,10 +48,20 @@ pub(super) async fn run(context: &Context, arguments: &Promote) -> Result<ExitSt
         | decision::Outcome::Inconclusive
         | decision::Outcome::NothingToDo => None,
     };
-    let Some((operation, plan)) = planned else {
+    let Some((operation, plan, past)) = planned else {
         context.printer.answer(&report);
         return Ok(decision.outcome().into());
     };
+
+    let way = Way { rollout: &rollout, workload: &workload, route: &decision.route, plan: Some(&plan), past };
+    let (rehearsal, clear) = rehearse(&cluster, &way, &operation).await?;
+    if clear != decision::Outcome::Proceed {
+        context.printer.answer(&rehearsal);
+        return Ok(clear.into());
+    }
+    for line in rehearsal.passed() {
+        context.printer.tell(&line);
+    }
 
     let to = destination(&rollout, decision.route.destination);
     context.printer.tell(&change::announcement(&to, &workload.deployment, &plan));

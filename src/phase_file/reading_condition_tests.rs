@@ -202,6 +202,9 @@ fn how_things_are_measured() {
     );
     assert_eq!(header(&EVERYTHING.replace("warm_up: 2m\n", "")).warm_up, Duration::ZERO);
     assert_eq!(header(&EVERYTHING.replace("warm_up: 2m", "warm_up: 1h")).warm_up, Duration::from_hours(1));
+    assert_eq!(read.rollback_within, Duration::from_mins(5), "what is promised unless the file says otherwise");
+    let within = header(&EVERYTHING.replace("warm_up: 2m", "rollback_within: 90s")).rollback_within;
+    assert_eq!(within, Duration::from_secs(90));
 }
 
 #[test]

@@ -23,6 +23,24 @@ rollout.yaml:5:10: `soon` is not a duration
     ),
     (
         "warm_up: 2m",
+        "rollback_within: 0s",
+        "
+rollout.yaml:5:18: a rollback_within of zero
+  |
+5 | rollback_within: 0s
+  |                  ^^ more than zero",
+    ),
+    (
+        "warm_up: 2m",
+        "rollback_within: fast",
+        "
+rollout.yaml:5:18: `fast` is not a duration
+  |
+5 | rollback_within: fast
+  |                  ^^^^ write 500ms, 90s, 30m, 48h or 7d",
+    ),
+    (
+        "warm_up: 2m",
         "warmup: 2m",
         "
 rollout.yaml:5:1: unknown field `warmup` of a rollout

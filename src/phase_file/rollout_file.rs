@@ -18,8 +18,8 @@ pub const API_VERSION: &str = "cbctl.dev/v1";
 
 /// Reads the header out of the document of `rollout.yaml`.
 pub fn header(document: &Node) -> Result<Header, Fault> {
-    const KNOWN: [&str; 8] =
-        ["apiVersion", "kind", "name", "target", "prometheus", "warm_up", "indicators", "breakers"];
+    const KNOWN: [&str; 9] =
+        ["apiVersion", "kind", "name", "target", "prometheus", "warm_up", "rollback_within", "indicators", "breakers"];
     let fields = open(document, "Rollout", "a rollout", &KNOWN)?;
     // The same characters as a phase's: it becomes part of the name of a ConfigMap.
     let own_name: PhaseName = name(fields.require("name")?, "the name of a rollout")?;
@@ -32,6 +32,7 @@ pub fn header(document: &Node) -> Result<Header, Fault> {
         namespace: target.get("namespace").map(|node| label(node, "a namespace")).transpose()?,
         prometheus: prometheus(fields.get("prometheus"))?,
         warm_up: fields.get("warm_up").map_or(Ok(Duration::ZERO), warm_up)?,
+        rollback_within: fields.get("rollback_within").map_or(Ok(ROLLBACK_WITHIN), rollback_within)?,
         indicators: fields.get("indicators").map_or_else(|| Ok(Indicators::default()), indicators)?,
         breaker_metrics: declared.metrics,
         breakers: declared.breakers,
@@ -48,6 +49,13 @@ fn warm_up(node: &Node) -> Result<Duration, Fault> {
         return Ok(warm_up);
     }
     Err(Fault::new(node.place, format!("a warm-up of {}", excerpt(written))).label("1h at most"))
+}
+
+/// What a rollback is promised to take at most, where the file does not say.
+const ROLLBACK_WITHIN: Duration = Duration::from_secs(5 * 60);
+
+fn rollback_within(node: &Node) -> Result<Duration, Fault> {
+    unit::positive_duration(&scalar(node, "rollback_within")?.text, node.place, "a rollback_within")
 }
 
 /// Opens a document of the given kind, and refuses any other before it looks at the fields.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::name::{BreakerName, FlagName, PhaseName, SignOffName};
+use super::workload::FlagValue;
 use crate::judge::condition::{Condition, Encoding};
 
 /// Flags of a container and the value that each should have.
@@ -30,6 +31,8 @@ pub struct Header {
     pub prometheus: PrometheusSource,
     /// How long after a change samples do not count yet: caches and breakers start cold.
     pub warm_up: Duration,
+    /// How long a rollback may take until every pod runs the old values; a promotion is held where it would take longer.
+    pub rollback_within: Duration,
     pub indicators: Indicators,
     pub breaker_metrics: Option<BreakerMetrics>,
     pub breakers: Vec<Breaker>,
@@ -154,6 +157,13 @@ pub enum Exposure {
 pub enum Gate {
     Measured(Condition),
     SignOff(SignOffName),
+}
+
+impl Breaker {
+    /// What its flag is when it is off.
+    pub fn switched_off(&self) -> FlagValue {
+        FlagValue::Literal(self.off.clone())
+    }
 }
 
 impl Phase {

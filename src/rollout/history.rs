@@ -9,6 +9,8 @@ pub mod entry;
 pub mod page;
 pub mod verify;
 
+use std::time::Duration;
+
 use entry::{Action, Ending, Entry};
 use page::Page;
 
@@ -23,6 +25,19 @@ pub fn additions(newest: &Page, seen: Option<&Workload>, entry: &Entry) -> Vec<E
     }
     let missing = seen.map(|seen| catch_up(newest, seen, &entry.operation));
     missing.into_iter().flatten().chain([entry.clone()]).collect()
+}
+
+/// How long replacing every pod usually took: the middle one of the last five times. A single slow one, of a day on
+/// which a node was lost, shall not stand against every promotion that follows.
+pub fn usual_time(newest: &Page) -> Option<Duration> {
+    const TIMES: usize = 5;
+    let replaced = |entry: &Entry| entry.action == Action::Emergency || !entry.changes.is_empty();
+    let took = |entry: &Entry| Duration::try_from_secs_f64(entry.took_seconds?).ok();
+    let done =
+        newest.links().rev().map(|link| link.entry).filter(|entry| entry.result == Ending::Done && replaced(entry));
+    let mut times: Vec<Duration> = done.filter_map(|entry| took(&entry)).take(TIMES).collect();
+    times.sort_unstable();
+    times.get(times.len() / 2).copied()
 }
 
 /// What the Deployment's records tell and the history does not: an operation that died before it could write it down,

@@ -101,6 +101,24 @@ impl Plan {
         }
     }
 
+    /// The workload as the API server makes it of this plan. Its pods, and the version that the next change has to
+    /// carry, are still those of before.
+    pub fn outcome(&self, workload: &Workload) -> Workload {
+        let mut after = workload.clone();
+        for change in &self.changes {
+            after.flags.insert(change.flag.clone(), FlagSource::Value(change.after.clone()));
+        }
+        match &self.record {
+            Record::Write(position) => after.position = Some(Ok((**position).clone())),
+            Record::Remove => after.position = None,
+            Record::Keep => {}
+        }
+        if self.accepts_emergency {
+            after.emergency = None;
+        }
+        after
+    }
+
     /// The values that every pod runs when the plan is done.
     pub fn wanted(&self) -> BTreeMap<FlagName, FlagValue> {
         self.changes.iter().map(|change| (change.flag.clone(), change.after.clone())).collect()

@@ -10,9 +10,10 @@ use super::declaration::*;
 use super::name::{BreakerName, FlagName, PhaseName};
 use super::plan::{self, NothingToRollBack, Operation, Plan, Record};
 use super::position::Emergency;
+use super::replacement::Replacement;
 use super::route::{Destination, Obstacle, Route};
 use super::standing::Standing;
-use super::workload::{FlagSource, FlagValue, Replicas, Workload};
+use super::workload::{FlagSource, FlagValue, Replicas, Upkeep, Workload};
 use crate::judge::condition::Encoding;
 
 const BAKE: u64 = 100;
@@ -65,6 +66,7 @@ pub fn rollout() -> Rollout {
                 allowed_warnings: vec![],
             },
             warm_up: Duration::ZERO,
+            rollback_within: Duration::from_secs(300),
             indicators: Indicators::default(),
             breaker_metrics: Some(BreakerMetrics {
                 requests: None,
@@ -103,6 +105,8 @@ pub fn workload(flags: &[(&str, FlagSource)]) -> Workload {
         pods: vec![],
         canary: vec![],
         memory_limit: None,
+        replacement: Replacement::default(),
+        upkeep: Upkeep::default(),
     }
 }
 
@@ -116,19 +120,7 @@ pub fn all_off() -> Workload {
 
 /// What the API server makes of a plan.
 pub fn apply(workload: &Workload, plan: &Plan) -> Workload {
-    let mut after = workload.clone();
-    for change in &plan.changes {
-        after.flags.insert(change.flag.clone(), FlagSource::Value(change.after.clone()));
-    }
-    match &plan.record {
-        Record::Write(position) => after.position = Some(Ok((**position).clone())),
-        Record::Remove => after.position = None,
-        Record::Keep => {}
-    }
-    if plan.accepts_emergency {
-        after.emergency = None;
-    }
-    after
+    plan.outcome(workload)
 }
 
 /// What an emergency rollback makes of it.

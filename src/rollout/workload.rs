@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::declaration::Flags;
 use super::name::{FlagName, SignOffName};
 use super::position::{Emergency, Place, Position, SignOff};
+use super::replacement::Replacement;
 
 /// What one look at the cluster found.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +38,18 @@ pub struct Workload {
     pub canary: Vec<Pod>,
     /// Memory limit of the container in bytes, where it has one.
     pub memory_limit: Option<u64>,
+    /// How its controller puts new pods in the place of old ones.
+    pub replacement: Replacement,
+    pub upkeep: Upkeep,
+}
+
+/// Who else writes to the Deployment, as it tells itself.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Upkeep {
+    /// The flags in what `kubectl apply` applied last; the next apply sets them again.
+    pub applied: BTreeMap<FlagName, FlagValue>,
+    /// Deployment tools that left their mark, whether they own a flag or not.
+    pub tools: Vec<&'static str>,
 }
 
 /// Where the value of an environment entry comes from.
@@ -61,6 +74,11 @@ pub enum FlagValue {
 }
 
 impl FlagSource {
+    /// Whether it is exactly this value.
+    pub fn is(&self, value: &FlagValue) -> bool {
+        matches!(self, Self::Value(found) if found == value)
+    }
+
     pub fn literal(&self) -> Option<&str> {
         match self {
             Self::Value(FlagValue::Literal(value)) => Some(value),

@@ -115,7 +115,7 @@ async fn a_dry_run_changes_nothing() {
     let version = world.resource_version().await;
     let run = world.cbctl(&["rollback", "--emergency", "--dry-run"]).await;
     run.expect(0, &["dry run: the API server would switch every breaker off"]);
-    assert_eq!(run.lines(), ["PATCH deployments/storefront dryRun"]);
+    assert_eq!(run.lines(), ["DRYRUN deployments/storefront"]);
     assert_eq!(world.resource_version().await, version);
 }
 

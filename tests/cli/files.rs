@@ -136,7 +136,7 @@ async fn each_fault_is_shown_at_its_place() {
     4 | taget: {deployment: storefront, container: web}
       | ^^^^^ did you mean `target`?
 
-    hint: the fields of a rollout are apiVersion, kind, name, target, prometheus, warm_up, indicators, breakers
+    hint: the fields of a rollout are apiVersion, kind, name, target, prometheus, warm_up, rollback_within, indicators, breakers
 
     # another kind
     error: phases/rollout.yaml:2:7: kind is `Phase`, not `Rollout`

@@ -22,6 +22,7 @@ mod obstacles;
 mod permissions;
 mod prometheus_faults;
 mod promote;
+mod rehearse;
 mod rollback;
 mod story;
 mod texts;

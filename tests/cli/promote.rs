@@ -16,12 +16,20 @@ async fn takes_over_a_service_that_already_runs_the_first_phase() {
     done: shadow begins, no flag had to change
     next: cbctl check
     ------- stderr -------
+    way back rehearsed: 1 request, about AGE, allowed for admin, nothing in the way
     shadow: no flag of deployment/storefront changes
     [exit status: 0]
     ------- requests -------
+    DRYRUN deployments/storefront
     GET configmaps/cbctl-checkout
     GET deployments/storefront
+    LIST canaries
+    LIST horizontalpodautoscalers
+    LIST poddisruptionbudgets
     LIST pods
+    LIST resourcequotas
+    LIST rollouts
+    POST selfsubjectaccessreviews
     POST selfsubjectreviews
     PATCH deployments/storefront
     GET configmaps/cbctl-checkout
@@ -42,13 +50,21 @@ async fn enters_the_next_phase_and_waits_for_every_pod() {
     done in AGE: cache, step 1 of 1 is entered, every pod is healthy
     next: cbctl check
     ------- stderr -------
+    way back rehearsed: 2 requests, about AGE, allowed for admin, nothing in the way
     cache, step 1 of 1: 2 flags of deployment/storefront change
     (progress of the pods)
     [exit status: 0]
     ------- requests -------
+    DRYRUN deployments/storefront
     GET configmaps/cbctl-checkout
     GET deployments/storefront
+    LIST canaries
+    LIST horizontalpodautoscalers
+    LIST poddisruptionbudgets
     LIST pods
+    LIST resourcequotas
+    LIST rollouts
+    POST selfsubjectaccessreviews
     POST selfsubjectreviews
     PATCH deployments/storefront
     GET configmaps/cbctl-checkout
@@ -125,14 +141,21 @@ async fn a_dry_run_is_checked_by_the_server_and_changes_nothing() {
           CB_CACHE_OP_TIMEOUT_MS   (not set) -> 3000
     dry run: cache, step 1 of 1 would be entered; the API server accepts the change
     ------- stderr -------
+    way back rehearsed: 2 requests, about AGE, allowed for admin, nothing in the way
     cache, step 1 of 1: 2 flags of deployment/storefront change
     [exit status: 0]
     ------- requests -------
+    DRYRUN deployments/storefront
     GET configmaps/cbctl-checkout
     GET deployments/storefront
+    LIST canaries
+    LIST horizontalpodautoscalers
+    LIST poddisruptionbudgets
     LIST pods
+    LIST resourcequotas
+    LIST rollouts
+    POST selfsubjectaccessreviews
     POST selfsubjectreviews
-    PATCH deployments/storefront dryRun
     ");
     assert_eq!(world.resource_version().await, version);
     assert_eq!(world.history().await.len(), 1, "a dry run is no event");
@@ -166,15 +189,23 @@ async fn takes_itself_back_when_the_pods_never_become_healthy() {
           CB_CACHE_OP_TIMEOUT_MS   3000 -> (not set)
     rollback: cache, step 1 of 1 did not become healthy (ReplicaSet "storefront-HASH" has timed out progressing.); every pod runs the old values again
     ------- stderr -------
+    way back rehearsed: 2 requests, about AGE, allowed for admin, nothing in the way
     cache, step 1 of 1: 2 flags of deployment/storefront change
     (progress of the pods)
     rollback: cache, step 1 of 1 did not become healthy: ReplicaSet "storefront-HASH" has timed out progressing.
     (progress of the pods)
     [exit status: 5]
     ------- requests -------
+    DRYRUN deployments/storefront
     GET configmaps/cbctl-checkout
     GET deployments/storefront
+    LIST canaries
+    LIST horizontalpodautoscalers
+    LIST poddisruptionbudgets
     LIST pods
+    LIST resourcequotas
+    LIST rollouts
+    POST selfsubjectaccessreviews
     POST selfsubjectreviews
     PATCH deployments/storefront
     GET deployments/storefront
@@ -199,6 +230,7 @@ async fn nothing_is_changed_when_somebody_else_writes_in_between() {
     let run = world.cbctl(&["promote", "cache"]).await;
     insta::assert_snapshot!(run, @r#"
     ------- stderr -------
+    way back rehearsed: 2 requests, about AGE, allowed for admin, nothing in the way
     cache, step 1 of 1: 2 flags of deployment/storefront change
     error: cannot patch deployment "storefront" in namespace "shop"
       caused by: Operation cannot be fulfilled on deployments.apps "storefront": the object has been modified; please apply your changes to the latest version and try again (409)
@@ -206,9 +238,16 @@ async fn nothing_is_changed_when_somebody_else_writes_in_between() {
     hint: somebody changed the deployment meanwhile: look with `cbctl status`, then try again
     [exit status: 6]
     ------- requests -------
+    DRYRUN deployments/storefront
     GET configmaps/cbctl-checkout
     GET deployments/storefront
+    LIST canaries
+    LIST horizontalpodautoscalers
+    LIST poddisruptionbudgets
     LIST pods
+    LIST resourcequotas
+    LIST rollouts
+    POST selfsubjectaccessreviews
     POST selfsubjectreviews
     PATCH deployments/storefront
     "#);

@@ -68,12 +68,20 @@ pub async fn from_shadow_to_full_and_off_again() {
     done: shadow begins, no flag had to change
     next: cbctl check
     ------- stderr -------
+    way back rehearsed: 1 request, about AGE, allowed for admin, nothing in the way
     shadow: no flag of deployment/updog changes
     [exit status: 0]
     ------- requests -------
+    DRYRUN deployments/updog
     GET configmaps/cbctl-updog
     GET deployments/updog
+    LIST canaries
+    LIST horizontalpodautoscalers
+    LIST poddisruptionbudgets
     LIST pods
+    LIST resourcequotas
+    LIST rollouts
+    POST selfsubjectaccessreviews
     POST selfsubjectreviews
     PATCH deployments/updog
     GET configmaps/cbctl-updog
@@ -129,13 +137,21 @@ pub async fn from_shadow_to_full_and_off_again() {
     done in AGE: cache, step 1 of 1 is entered, every pod is healthy
     next: cbctl check
     ------- stderr -------
+    way back rehearsed: 2 requests, about AGE, allowed for admin, nothing in the way
     cache, step 1 of 1: 4 flags of deployment/updog change
     (progress of the pods)
     [exit status: 0]
     ------- requests -------
+    DRYRUN deployments/updog
     GET configmaps/cbctl-updog
     GET deployments/updog
+    LIST canaries
+    LIST horizontalpodautoscalers
+    LIST poddisruptionbudgets
     LIST pods
+    LIST resourcequotas
+    LIST rollouts
+    POST selfsubjectaccessreviews
     POST selfsubjectreviews
     QUERY RANGE buckets, bucket_times, bucket_sources
     QUERY RANGE buckets_before, requests_before, errors_before
@@ -156,13 +172,21 @@ pub async fn from_shadow_to_full_and_off_again() {
     done in AGE: http, step 1 of 1 is entered, every pod is healthy
     next: cbctl check
     ------- stderr -------
+    way back rehearsed: 3 requests, about AGE, allowed for admin, nothing in the way
     http, step 1 of 1: 4 flags of deployment/updog change
     (progress of the pods)
     [exit status: 0]
     ------- requests -------
+    DRYRUN deployments/updog
     GET configmaps/cbctl-updog
     GET deployments/updog
+    LIST canaries
+    LIST horizontalpodautoscalers
+    LIST poddisruptionbudgets
     LIST pods
+    LIST resourcequotas
+    LIST rollouts
+    POST selfsubjectaccessreviews
     POST selfsubjectreviews
     QUERY RANGE buckets, bucket_times, bucket_sources
     QUERY RANGE buckets_before, requests_before, errors_before
@@ -183,13 +207,21 @@ pub async fn from_shadow_to_full_and_off_again() {
     done in AGE: db, step 1 of 1 is entered, every pod is healthy
     next: cbctl check
     ------- stderr -------
+    way back rehearsed: 4 requests, about AGE, allowed for admin, nothing in the way
     db, step 1 of 1: 4 flags of deployment/updog change
     (progress of the pods)
     [exit status: 0]
     ------- requests -------
+    DRYRUN deployments/updog
     GET configmaps/cbctl-updog
     GET deployments/updog
+    LIST canaries
+    LIST horizontalpodautoscalers
+    LIST poddisruptionbudgets
     LIST pods
+    LIST resourcequotas
+    LIST rollouts
+    POST selfsubjectaccessreviews
     POST selfsubjectreviews
     QUERY RANGE buckets, bucket_times, bucket_sources
     QUERY RANGE buckets_before, requests_before, errors_before

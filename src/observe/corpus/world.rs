@@ -202,6 +202,7 @@ fn header() -> Header {
             allowed_warnings: vec![text("known to be harmless")],
         },
         warm_up: Duration::ZERO,
+        rollback_within: Duration::from_secs(300),
         indicators: Indicators {
             latency_histogram: Some(text("seconds")),
             error_rate: Some(ErrorRateSource {

@@ -240,6 +240,29 @@ fn an_operation_that_is_about_to_tell_itself_is_not_told_before() {
 }
 
 #[test]
+fn the_usual_time_is_not_that_of_one_bad_day() {
+    let time = |entries: &[(f64, Ending, Action)]| {
+        let mut page = Page::default();
+        for (seconds, result, action) in entries {
+            let took_seconds = Some(*seconds);
+            write(&mut page, vec![Entry { took_seconds, result: *result, action: *action, ..entry("one", 1) }]);
+        }
+        usual_time(&page).map(|time| time.as_secs())
+    };
+    let done = |seconds| (seconds, Ending::Done, Action::Emergency);
+    assert_eq!(time(&[]), None);
+    assert_eq!(time(&[done(40.0)]), Some(40));
+    assert_eq!(time(&[done(40.0), done(900.0), done(50.0)]), Some(50));
+    assert_eq!(
+        time(&[done(900.0), done(1.0), done(2.0), done(3.0), done(4.0), done(5.0)]),
+        Some(3),
+        "of the last five"
+    );
+    assert_eq!(time(&[(9.0, Ending::Interrupted, Action::Emergency)]), None, "nobody saw it end");
+    assert_eq!(time(&[(9.0, Ending::Done, Action::Promote)]), None, "no flag changed, no pod was replaced");
+}
+
+#[test]
 fn keys_sort_like_numbers() {
     let keys: BTreeMap<String, u64> = [9, 10, 99_999, 100_000].map(|number| (page::key(number), number)).into();
     assert_eq!(keys.values().copied().collect::<Vec<_>>(), [9, 10, 99_999, 100_000]);

@@ -24,7 +24,8 @@ use tokio::task::JoinHandle;
 /// One request as it arrived.
 #[derive(Debug, Clone)]
 pub struct Seen {
-    /// Verb and object, such as `PATCH deployments/storefront dryRun` or `QUERY up`.
+    /// Verb and object, such as `PATCH deployments/storefront` or `QUERY up`. A dry run writes nothing: its
+    /// verb is `DRYRUN`.
     pub line: String,
     /// The raw query of its address.
     pub parameters: String,
@@ -374,10 +375,10 @@ fn api_line(request: &Request<Bytes>) -> String {
     let verb = match *request.method() {
         Method::GET if parameters.contains("watch=") => "WATCH",
         Method::GET if !object.contains('/') => "LIST",
+        _ if parameters.contains("dryRun=All") => "DRYRUN",
         _ => request.method().as_str(),
     };
-    let dry_run = if parameters.contains("dryRun=All") { " dryRun" } else { "" };
-    format!("{verb} {object}{dry_run}")
+    format!("{verb} {object}")
 }
 
 fn prometheus_line(request: &Request<Bytes>) -> String {

@@ -18,6 +18,8 @@ static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r#"ReplicaSet "(storefront|updog)-[0-9a-z]+""#, "ReplicaSet \"$1-HASH\""),
         (r#"("resourceVersion": ?)"\d+""#, "$1\"VERSION\""),
         // Times that things take, and ages.
+        (r"\babout [\d.]+(ms|s|m)(, \d+(?:s|m|h) at most: \d+ waves? of )[\d.]+(ms|s|m)\b", "about AGE${2}AGE"),
+        (r"\babout [\d.]+(ms|s|m), allowed", "about AGE, allowed"),
         (r"\b(done in|in the deployment in|deployment/\S+ in) [\d.]+(ms|s|m)\b", "$1 AGE"),
         (r"\b[\d.]+(ms|s|m) of (\d+(?:ms|s|m|h)), [\d.]+(ms|s|m) more", "AGE of $2, AGE more"),
         (r"\b[\d.]+(ms|s|m) of (\d+[hd]), \d+[hd] more", "AGE of $2, AGE more"),
