@@ -15,13 +15,12 @@ use crate::rollout::workload::{FlagValue, Upkeep};
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Labels and annotations that tools leave on what they manage.
-const MARKS: [(&str, &str); 6] = [
+const MARKS: [(&str, &str); 5] = [
     ("meta.helm.sh/release-name", "Helm"),
     ("argocd.argoproj.io/instance", "Argo CD"),
     ("argocd.argoproj.io/tracking-id", "Argo CD"),
     ("kustomize.toolkit.fluxcd.io/name", "Flux"),
     ("helm.toolkit.fluxcd.io/name", "Flux"),
-    ("fleet.cattle.io/bundle-id", "Fleet"),
 ];
 
 /// Field managers of tools that reconcile: what they own comes back by itself. `kubectl` and the like do not.
@@ -78,4 +77,44 @@ fn applied(manifest: &str, container: &str, flags: &BTreeSet<FlagName>) -> BTree
         .filter_map(|entry| serde_json::from_value::<EnvVar>(entry.clone()).ok())
         .filter_map(|entry| Some((flags.iter().find(|flag| flag.as_str() == entry.name)?.clone(), flag_value(&entry))))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn of(metadata: &Value) -> Upkeep {
+        let flags = ["CB_CACHE_ENABLED", "CB_HTTP_ENABLED"].map(|flag| flag.parse().unwrap()).into();
+        let deployment = json!({"metadata": metadata});
+        upkeep(&serde_json::from_value(deployment).unwrap(), "web", &flags)
+    }
+
+    #[test]
+    fn the_flags_of_this_container_in_what_was_applied_last() {
+        let env = json!([
+            {"name": "CB_CACHE_ENABLED", "value": "true"},
+            {"name": "CB_HTTP_ENABLED", "valueFrom": {"configMapKeyRef": {"name": "flags", "key": "http"}}},
+            {"name": "UNRELATED", "value": "1"},
+        ]);
+        let other = json!({"name": "proxy", "env": [{"name": "CB_CACHE_ENABLED", "value": "other"}]});
+        let containers = json!([other, {"name": "web", "env": env}]);
+        let manifest = json!({"spec": {"template": {"spec": {"containers": containers}}}}).to_string();
+        let applied = of(&json!({"annotations": {LAST_APPLIED: manifest}})).applied;
+        assert_eq!(applied.len(), 2, "{applied:?}");
+        assert_eq!(applied[&"CB_CACHE_ENABLED".parse().unwrap()], FlagValue::Literal("true".into()));
+        assert!(matches!(applied[&"CB_HTTP_ENABLED".parse().unwrap()], FlagValue::Reference(_)));
+        for strange in ["", "{}", "not JSON", r#"{"spec": {"template": {"spec": {"containers": 1}}}}"#] {
+            assert!(of(&json!({"annotations": {LAST_APPLIED: strange}})).applied.is_empty(), "{strange}");
+        }
+    }
+
+    #[test]
+    fn tools_are_known_by_their_marks_each_once() {
+        let argo = json!({"argocd.argoproj.io/tracking-id": "shop"});
+        let both = json!({"labels": {"argocd.argoproj.io/instance": "shop"}, "annotations": argo});
+        assert_eq!(of(&both).tools, ["Argo CD"]);
+        assert_eq!(of(&json!({"labels": {"helm.toolkit.fluxcd.io/name": "shop"}})).tools, ["Flux"]);
+        assert!(of(&json!({"labels": {"app.kubernetes.io/name": "argocd"}})).tools.is_empty());
+    }
 }

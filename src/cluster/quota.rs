@@ -52,7 +52,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn of(spec: Value, pod: &Footprint) -> Option<Quota> {
+    fn of(spec: &Value, pod: &Footprint) -> Option<Quota> {
         let status = json!({"hard": {"pods": "4", "requests.cpu": "1500m"}, "used": {"pods": "3"}});
         let found = json!({"metadata": {"name": "compute"}, "spec": spec, "status": status});
         quota(&serde_json::from_value(found).unwrap(), pod)
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn what_is_hard_and_what_is_used() {
-        let found = of(json!({}), &Footprint::default()).unwrap();
+        let found = of(&json!({}), &Footprint::default()).unwrap();
         let limit = |resource: &str, hard, used| Limit { resource: resource.into(), hard, used };
         assert_eq!(found.limits, [limit("pods", 4.0, 3.0), limit("requests.cpu", 1.5, 0.0)]);
     }
@@ -87,7 +87,7 @@ mod tests {
             (class("Exists", &[]), &plain, false),
             (class("DoesNotExist", &[]), &plain, true),
         ] {
-            assert_eq!(of(spec.clone(), pod).is_some(), counted, "{spec} {pod:?}");
+            assert_eq!(of(&spec, pod).is_some(), counted, "{spec} {pod:?}");
         }
     }
 }

@@ -141,7 +141,7 @@ mod tests {
         .unwrap()
     }
 
-    fn of(spec: Value, pods: &[Pod]) -> Replacement {
+    fn of(spec: &Value, pods: &[Pod]) -> Replacement {
         let mut deployment = json!({"spec": {"selector": {}, "template": {"spec": {"containers": []}}}});
         for (field, value) in spec.as_object().unwrap() {
             deployment["spec"][field] = value.clone();
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn the_slowest_pod_tells_how_long_it_takes_to_be_ready() {
-        let took = |pods: &[Pod]| of(json!({}), pods).readiness.map(|took| took.as_secs());
+        let took = |pods: &[Pod]| of(&json!({}), pods).readiness.map(|took| took.as_secs());
         let quick = pod("00:00", "00:03", 0, "00:01");
         assert_eq!(took(&[quick.clone(), pod("00:00", "00:09", 0, "00:01")]), Some(9));
         assert_eq!(took(&[pod("00:00", "00:00", 0, "00:00")]), Some(1), "less than can be told");
@@ -169,10 +169,10 @@ mod tests {
     fn the_strategy_and_its_times() {
         let rolling = json!({"strategy": {"rollingUpdate": {"maxSurge": "50%", "maxUnavailable": 2}}});
         let expected = Strategy::Rolling { surge: Amount::Percent(50), unavailable: Amount::Count(2) };
-        assert_eq!(of(rolling, &[]).strategy, expected);
-        let Replacement { strategy, min_ready, grace_period, .. } = of(json!({"minReadySeconds": 5}), &[]);
+        assert_eq!(of(&rolling, &[]).strategy, expected);
+        let Replacement { strategy, min_ready, grace_period, .. } = of(&json!({"minReadySeconds": 5}), &[]);
         assert_eq!((strategy, min_ready.as_secs(), grace_period.as_secs()), (Strategy::default(), 5, 30));
-        assert_eq!(of(json!({"strategy": {"type": "Recreate"}}), &[]).strategy, Strategy::Recreate);
+        assert_eq!(of(&json!({"strategy": {"type": "Recreate"}}), &[]).strategy, Strategy::Recreate);
     }
 
     #[test]

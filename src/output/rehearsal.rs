@@ -199,7 +199,9 @@ fn found(finding: &Finding, workload: &Workload) -> (String, String) {
         Finding::Obstacle { obstacle: barred } => (deployment(), obstacle(barred)),
         Finding::NoRoom { quota, resource } => (
             format!("resourcequota/{quota}"),
-            format!("{resource}: no room for one more pod, and no old one may go first: raise it, or maxUnavailable"),
+            format!(
+                "{resource}: no room for one more pod: raise it, or let old ones go first (maxSurge 0, maxUnavailable 1)"
+            ),
         ),
         Finding::ShutOut { quota, resource } => (
             format!("resourcequota/{quota}"),

@@ -129,7 +129,8 @@ pub enum Finding {
     Obstacle {
         obstacle: Obstacle,
     },
-    /// No pod can be started beside the old ones, and none of those may go first.
+    /// Not one pod can be started beside the old ones. Even where old ones may go first, the controller tries a pod that
+    /// was refused again ever more rarely, so that the way back takes minutes longer than it should.
     NoRoom {
         quota: String,
         resource: String,
@@ -364,7 +365,7 @@ fn time(
     let room = tightest.as_ref().map(|tightest| tightest.room);
     findings.extend(tightest.filter(|_| replicas > 0).map(|tightest| {
         let (quota, resource, room) = (tightest.quota, tightest.resource, tightest.room);
-        match room + margins.unavailable {
+        match room {
             0 => Finding::NoRoom { quota, resource },
             _ => Finding::LittleRoom { quota, resource, room, surge: margins.surge },
         }

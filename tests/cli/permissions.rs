@@ -140,13 +140,12 @@ async fn run_without(role: Role, verb: &str, resource: &str) -> Run {
     let arguments: &[&str] = match (resource, verb) {
         ("deployments", "get") | ("pods", "list") => &["status"],
         ("deployments", "patch") => &["rollback", "--emergency"],
-        ("configmaps", "create" | "get") | ("events", "create") => &["promote", "shadow"],
+        ("configmaps", "create" | "get") | ("events", "create") | (_, "list") => &["promote", "shadow"],
         ("configmaps", "patch") => {
             // There is a history already, so that it has to be patched.
             world.promote_through(&["shadow"]).await;
             &["promote", "cache"]
         }
-        (_, "list") => &["promote", "shadow"],
         _ => panic!("README.md asks for `{verb}` on {resource}, and no test needs it"),
     };
     // A rule without verbs is none.

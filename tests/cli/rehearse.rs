@@ -151,6 +151,7 @@ async fn a_last_phase_is_rehearsed_as_it_is() {
 
 #[tokio::test]
 async fn a_policy_that_refuses_to_switch_off_is_found_before_it_is_needed() {
+    const VERSION: &str = "admissionregistration.k8s.io/v1";
     let world = World::promoted_to(&["shadow"]).await;
     let name = world.namespace.clone();
     let expression = format!(
@@ -169,7 +170,6 @@ async fn a_policy_that_refuses_to_switch_off_is_found_before_it_is_needed() {
     let binding = json!({"metadata": {"name": name}, "spec": {
         "policyName": name, "validationActions": ["Deny"], "matchResources": selected,
     }});
-    const VERSION: &str = "admissionregistration.k8s.io/v1";
     let kinds = [("ValidatingAdmissionPolicy", policy), ("ValidatingAdmissionPolicyBinding", binding)];
     for (kind, object) in &kinds {
         let mut object = object.clone();
@@ -211,21 +211,32 @@ async fn a_policy_that_refuses_to_switch_off_is_found_before_it_is_needed() {
 }
 
 #[tokio::test]
-async fn a_quota_without_room_holds_unless_old_pods_may_go_first() {
+async fn a_quota_without_room_holds_unless_old_pods_go_first() {
     let world = World::promoted_to(&["shadow"]).await;
     world.limit(json!({"pods": "2"})).await;
-    finds(&world, 3, &["held   resourcequota/compute   pods: no room for one more pod, and no old one may go first"])
+    finds(&world, 3, &["held   resourcequota/compute   pods: no room for one more pod: raise it, or let old ones go"])
         .await;
 
     let world = World::empty().await;
     world.write_files(files::UNGATED);
-    let rolling = json!({"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 1}});
-    world.deploy(|manifest| manifest["spec"]["strategy"] = rolling).await;
+    let old_first = json!({"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}});
+    world.deploy(|manifest| manifest["spec"]["strategy"] = old_first).await;
     world.promote_through(&["shadow", "cache"]).await;
     world.limit(json!({"pods": "2"})).await;
-    let slower = "note   resourcequota/compute   pods: room for 0 of the 1 pod that a rolling update adds: slower";
-    world.cbctl(&["rehearse"]).await.expect(0, &[slower]);
+    world.cbctl(&["rehearse"]).await.expect(0, &["passed: nothing is in the way back from http"]);
     world.cbctl(&["rollback"]).await.expect(0, &["back at shadow, step 1; 2 of 2 pods run the new values"]);
+}
+
+#[tokio::test]
+async fn a_quota_with_room_for_a_part_of_the_surge_is_a_note() {
+    let world = World::empty().await;
+    world.write_files(files::UNGATED);
+    let rolling = json!({"rollingUpdate": {"maxSurge": 2, "maxUnavailable": 0}});
+    world.deploy(|manifest| manifest["spec"]["strategy"] = rolling).await;
+    world.promote_through(&["shadow"]).await;
+    world.limit(json!({"pods": "3"})).await;
+    let slower = "note   resourcequota/compute   pods: room for 1 of the 2 pods that a rolling update adds: slower";
+    world.cbctl(&["rehearse"]).await.expect(0, &[slower]);
 }
 
 #[tokio::test]
@@ -374,7 +385,7 @@ async fn a_verb_that_the_server_would_not_allow_is_named() {
 #[tokio::test]
 async fn the_cluster_that_moves_in_between_is_a_conflict() {
     let world = World::promoted_to(&["shadow"]).await;
-    world.api.on_next(1, "DRYRUN deployments/storefront", world.somebody_writes_first());
+    world.api.on("DRYRUN deployments/storefront", world.somebody_writes_first());
     let run = world.cbctl(&["promote", "cache"]).await;
     run.expect(6, &["somebody changed the deployment meanwhile"]);
     assert!(run.writes().is_empty() && run.stdout.is_empty(), "{run}");

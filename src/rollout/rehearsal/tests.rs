@@ -162,26 +162,34 @@ fn what_cannot_be_seen_is_never_taken_for_nothing() {
 }
 
 #[test]
-fn a_quota_holds_only_where_no_pod_could_change() {
-    let full = |workload: &Workload| {
+fn a_quota_has_to_leave_room_for_one_more_pod() {
+    let with_room = |workload: &Workload, room: f64| {
         judged(workload, |seen| {
-            let limits = vec![Limit { resource: "pods".into(), hard: 3.0, used: 3.0 }];
+            let limits = vec![Limit { resource: "pods".into(), hard: 3.0 + room, used: 3.0 }];
             seen.quotas = Ok(vec![Quota { name: "compute".into(), limits }]);
         })
     };
     let mut workload = promoted(2);
     let no_room = Finding::NoRoom { quota: "compute".into(), resource: "pods".into() };
-    assert_eq!(only(&full(&workload)), (&no_room, Outcome::Held));
-    workload.replacement.strategy = Strategy::Rolling { surge: Amount::Count(2), unavailable: Amount::Count(1) };
-    let slower = full(&workload);
-    assert!(matches!(only(&slower), (Finding::LittleRoom { room: 0, surge: 2, .. }, Outcome::Proceed)));
-    assert_eq!(slower.course.unwrap().waves, 3, "one at once instead of three");
+    assert_eq!(only(&with_room(&workload, 0.0)), (&no_room, Outcome::Held));
+    assert_eq!(with_room(&workload, 1.0).findings, [], "as much as the surge");
+    let strategy =
+        |surge, unavailable| Strategy::Rolling { surge: Amount::Count(surge), unavailable: Amount::Count(unavailable) };
+    workload.replacement.strategy = strategy(2, 1);
+    assert_eq!(only(&with_room(&workload, 0.0)), (&no_room, Outcome::Held), "the controller would try all the same");
+    let slower = with_room(&workload, 1.0);
+    assert!(matches!(only(&slower), (Finding::LittleRoom { room: 1, surge: 2, .. }, Outcome::Proceed)));
+    assert_eq!(slower.course.unwrap().waves, 2, "two at once instead of three");
+    workload.replacement.strategy = strategy(0, 1);
+    assert_eq!(with_room(&workload, 0.0).findings, [], "old pods go first");
+
     workload.replacement.footprint.unasked = ["requests.cpu".to_owned()].into();
     let cpu = Limit { resource: "cpu".into(), hard: 9.0, used: 0.0 };
-    let shut = judged(&workload, |seen| seen.quotas = Ok(vec![Quota { name: "cpu".into(), limits: vec![cpu] }]));
+    let quota = Quota { name: "cpu".into(), limits: vec![cpu] };
+    let shut = judged(&workload, |seen| seen.quotas = Ok(vec![quota.clone()]));
     assert!(matches!(only(&shut), (Finding::ShutOut { .. }, Outcome::Held)), "room or not");
     workload.replicas.desired = 0;
-    assert_eq!(full(&workload).findings, [], "no pod has to change");
+    assert_eq!(judged(&workload, |seen| seen.quotas = Ok(vec![quota])).findings, [], "no pod has to change");
 }
 
 #[test]
