@@ -290,12 +290,20 @@ _cbctl() {
             return 0
             ;;
         cbctl__subcmd__rollback)
-            opts="-f -n -o -q -h --emergency --to --no-wait --timeout --deployment --container --flag --dry-run --reason --files --namespace --context --prometheus --output --quiet --no-color --help"
+            opts="-l -f -n -o -q -h --emergency --all --selector --to --no-wait --timeout --deployment --container --flag --dry-run --reason --files --namespace --context --prometheus --output --quiet --no-color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --selector)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -l)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --to)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

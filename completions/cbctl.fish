@@ -74,6 +74,7 @@ complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -l dry-run -d 'Have
 complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -s q -l quiet -d 'Print the answer and errors, and nothing else'
 complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -l no-color -d 'Do without colour, as with `NO_COLOR` set'
 complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -s h -l help -d 'Print help'
+complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -s l -l selector -d 'Switch off every Deployment of the namespace that has these labels' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l to -d 'Phase to go back to, as it was when it was left' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l timeout -d 'How long to try and to wait' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l deployment -d 'Deployment to switch off, instead of rollout.yaml\'s' -r
@@ -87,6 +88,7 @@ complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l prometheus -d '
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -s o -l output -d 'Form of the answer' -r -f -a "table\t''
 json\t''"
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l emergency -d 'Switch every breaker off now, whatever else is going on'
+complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l all -d 'Switch off every rollout in the folder of -f and below it'
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l no-wait -d 'Do not wait until every pod runs the old values'
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l dry-run -d 'Have the API server check the change without storing it'
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -s q -l quiet -d 'Print the answer and errors, and nothing else'

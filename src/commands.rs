@@ -56,6 +56,7 @@ pub fn run(cli: Cli) -> ExitStatus {
             | Error::Prometheus(_)
             | Error::Unknown { .. }
             | Error::NothingNamed { .. }
+            | Error::NothingLabelled { .. }
             | Error::Start { .. }
             | Error::Future { .. }
             | Error::Unverified { .. } => None,

@@ -27,6 +27,8 @@ pub enum Error {
         files: Box<phase_file::Error>,
         hint: String,
     },
+    #[error("no deployment in namespace \"{namespace}\" has the labels `{selector}`")]
+    NothingLabelled { namespace: String, selector: String },
     #[error("{at} lies ahead: only a past moment can be judged")]
     Future { at: Timestamp },
     #[error("cannot start")]
@@ -69,7 +71,8 @@ impl Error {
             | Self::Prometheus(_)
             | Self::Unknown { .. }
             | Self::Future { .. }
-            | Self::NothingNamed { .. } => ExitStatus::Usage,
+            | Self::NothingNamed { .. }
+            | Self::NothingLabelled { .. } => ExitStatus::Usage,
             Self::Cluster(_) | Self::Start { .. } | Self::Unverified { .. } => ExitStatus::Error,
         }
     }
@@ -83,6 +86,9 @@ impl Error {
             Self::Unknown { nearest: Some(nearest), .. } => Some(format!("did you mean `{nearest}`?")),
             Self::Unknown { known, kind, .. } => Some(format!("declared {kind}s: {}", known.join(", "))),
             Self::NothingNamed { hint, .. } => Some(hint.clone()),
+            Self::NothingLabelled { .. } => {
+                Some("check the selector (-l), the namespace (-n) and the cluster (--context)".to_owned())
+            }
             Self::Start { .. } | Self::Future { .. } => None,
             Self::Unverified { .. } => Some("cbctl status shows where things stand".to_owned()),
         }
@@ -98,6 +104,24 @@ impl From<Outcome> for ExitStatus {
             Outcome::Error => Self::Error,
             Outcome::Inconclusive => Self::Inconclusive,
         }
+    }
+}
+
+impl ExitStatus {
+    /// What several ends come to: one that may have left a breaker on outranks one that touched nothing, which outranks
+    /// one that went well.
+    pub fn worst(ends: impl IntoIterator<Item = Self>) -> Self {
+        const FROM_THE_WORST: [ExitStatus; 7] = [
+            ExitStatus::Error,
+            ExitStatus::Conflict,
+            ExitStatus::Usage,
+            ExitStatus::RolledBack,
+            ExitStatus::Held,
+            ExitStatus::Inconclusive,
+            ExitStatus::Success,
+        ];
+        let rank = |end: &Self| FROM_THE_WORST.iter().position(|other| other == end);
+        ends.into_iter().min_by_key(rank).unwrap_or(Self::Success)
     }
 }
 

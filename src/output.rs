@@ -6,6 +6,7 @@
 pub mod change;
 pub mod check;
 pub mod condition;
+pub mod emergency;
 mod finding;
 pub mod obstacle;
 pub mod scope;
@@ -44,13 +45,14 @@ pub trait Report: Serialize {
 }
 
 /// Words that begin a row, and the ANSI colour that supports them.
-const PAINTED: [(&str, u8); 16] = [
+const PAINTED: [(&str, u8); 18] = [
     ("passed", 32),
     ("quiet", 32),
     ("signed", 32),
     ("complete", 32),
     ("done", 32),
     ("off", 32),
+    ("sent", 33),
     ("waiting", 33),
     ("inconclusive", 33),
     ("held", 33),
@@ -60,6 +62,7 @@ const PAINTED: [(&str, u8); 16] = [
     ("error", 31),
     ("rollback", 31),
     ("unverified", 31),
+    ("unknown", 31),
     ("hint", 36),
 ];
 
@@ -111,8 +114,7 @@ impl Printer {
 
     /// Tells of a failure that is followed by another attempt.
     pub fn retrying(&self, error: &dyn std::error::Error) {
-        let causes = std::iter::successors(error.source(), |cause| cause.source()).map(|cause| format!(": {cause}"));
-        self.tell(&format!("warning: {error}{}; trying again", causes.collect::<String>()));
+        self.tell(&format!("warning: {}; trying again", in_one_line(error)));
     }
 
     /// Prints an error with its causes, what it points at, and what to do about it.
@@ -156,6 +158,12 @@ impl Printer {
             None => format!("{clean}\n"),
         }
     }
+}
+
+/// An error with its causes.
+pub fn in_one_line(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source()).map(|cause| format!(": {cause}"));
+    format!("{error}{}", causes.collect::<String>())
 }
 
 /// A crash ends like every unknown failure, so that no script takes it for a verdict.

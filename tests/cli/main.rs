@@ -17,6 +17,7 @@ mod files;
 mod harness;
 mod indicators;
 mod layers;
+mod many;
 mod obstacles;
 mod permissions;
 mod prometheus_faults;
