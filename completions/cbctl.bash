@@ -53,7 +53,7 @@ _cbctl() {
 
     case "${cmd}" in
         cbctl)
-            opts="-f -n -o -q -h -V --files --namespace --context --prometheus --output --quiet --no-color --help --version status check promote rollback sign-off history why completions man"
+            opts="-f -n -o -q -h -V --files --namespace --context --prometheus --output --quiet --no-color --help --version status check rehearse promote rollback sign-off history why completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
 
@@ -89,6 +90,8 @@ pub enum Command {
     /// Switch breakers off, or go back to where the rollout was before the last step
     #[command(
         after_help = "Examples:\n  cbctl rollback --emergency --reason 'checkout errors'   every breaker off, now\n  \
+                      cbctl rollback --emergency --all -f rollouts            the same of every rollout in a folder\n  \
+                      cbctl rollback --emergency -l tier=web                  and of every deployment with a label\n  \
                       cbctl rollback http                                     one breaker off\n  \
                       cbctl rollback --to shadow                              as it was when shadow was left\n  \
                       cbctl rollback                                          back to before the last step"
@@ -153,6 +156,19 @@ pub struct Rollback {
     /// Switch every breaker off now, whatever else is going on
     #[arg(long)]
     pub emergency: bool,
+    /// Switch off every rollout in the folder of -f and below it
+    #[arg(long, requires = "emergency", conflicts_with = "deployment")]
+    pub all: bool,
+    /// Switch off every Deployment of the namespace that has these labels
+    #[arg(
+        short = 'l',
+        long,
+        value_name = "SELECTOR",
+        requires = "emergency",
+        conflicts_with_all = ["all", "deployment"],
+        value_parser = NonEmptyStringValueParser::new()
+    )]
+    pub selector: Option<String>,
     /// Phase to go back to, as it was when it was left
     #[arg(long, value_name = "PHASE", conflicts_with_all = ["breakers", "emergency"])]
     pub to: Option<PhaseName>,

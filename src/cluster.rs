@@ -11,6 +11,7 @@ mod convert;
 mod error;
 mod event;
 mod history;
+mod many;
 mod ownership;
 mod patch;
 mod quantity;
@@ -36,6 +37,7 @@ pub use await_rollout::{Ended, Wait};
 pub use connect::Connection;
 pub use error::{Error, Refusal};
 pub use event::Happening;
+pub use many::Beside;
 pub use retry::retry;
 
 use crate::rollout::declaration::Flags;
@@ -48,7 +50,8 @@ use request::{Answer, path_of};
 /// The name under which the API server records what this program wrote.
 const FIELD_MANAGER: &str = "cbctl";
 
-/// A connection to one namespace of one API server.
+/// A connection to one namespace of one API server; its copies share the connections.
+#[derive(Clone)]
 pub struct Cluster {
     client: kube::Client,
     /// Address of the API server, for messages.

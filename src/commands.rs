@@ -63,6 +63,7 @@ pub fn run(cli: Cli) -> ExitStatus {
             | Error::Prometheus(_)
             | Error::Unknown { .. }
             | Error::NothingNamed { .. }
+            | Error::NothingLabelled { .. }
             | Error::Start { .. }
             | Error::NoEntry { .. }
             | Error::SeveralEntries { .. }

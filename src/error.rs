@@ -34,6 +34,8 @@ pub enum Error {
     NoEntry { rollout: String, id: Option<String> },
     #[error("`{id}` begins the ids of several operations: {}", numbers.iter().map(|number| format!("#{number}")).collect::<Vec<_>>().join(", "))]
     SeveralEntries { id: String, numbers: Vec<u64> },
+    #[error("no deployment in namespace \"{namespace}\" has the labels `{selector}`")]
+    NothingLabelled { namespace: String, selector: String },
     #[error("{at} lies ahead: only a past moment can be judged")]
     Future { at: Timestamp },
     #[error("cannot start")]
@@ -78,7 +80,8 @@ impl Error {
             | Self::Future { .. }
             | Self::NoEntry { .. }
             | Self::SeveralEntries { .. }
-            | Self::NothingNamed { .. } => ExitStatus::Usage,
+            | Self::NothingNamed { .. }
+            | Self::NothingLabelled { .. } => ExitStatus::Usage,
             Self::Cluster(_) | Self::Start { .. } | Self::Unverified { .. } => ExitStatus::Error,
         }
     }
@@ -94,6 +97,9 @@ impl Error {
             Self::NothingNamed { hint, .. } => Some(hint.clone()),
             Self::NoEntry { id: Some(_), .. } => Some("cbctl history lists them by number".to_owned()),
             Self::SeveralEntries { .. } => Some("name one by its number, or by more of its id".to_owned()),
+            Self::NothingLabelled { .. } => {
+                Some("check the selector (-l), the namespace (-n) and the cluster (--context)".to_owned())
+            }
             Self::Start { .. } | Self::Future { .. } | Self::NoEntry { id: None, .. } => None,
             Self::Unverified { .. } => Some("cbctl status shows where things stand".to_owned()),
         }
@@ -109,6 +115,24 @@ impl From<Outcome> for ExitStatus {
             Outcome::Error => Self::Error,
             Outcome::Inconclusive => Self::Inconclusive,
         }
+    }
+}
+
+impl ExitStatus {
+    /// What several ends come to: one that may have left a breaker on outranks one that touched nothing, which outranks
+    /// one that went well.
+    pub fn worst(ends: impl IntoIterator<Item = Self>) -> Self {
+        const FROM_THE_WORST: [ExitStatus; 7] = [
+            ExitStatus::Error,
+            ExitStatus::Conflict,
+            ExitStatus::Usage,
+            ExitStatus::RolledBack,
+            ExitStatus::Held,
+            ExitStatus::Inconclusive,
+            ExitStatus::Success,
+        ];
+        let rank = |end: &Self| FROM_THE_WORST.iter().position(|other| other == end);
+        ends.into_iter().min_by_key(rank).unwrap_or(Self::Success)
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod change;
 pub mod check;
 pub mod condition;
+pub mod emergency;
 mod finding;
 pub mod history;
 pub mod obstacle;
@@ -47,13 +48,14 @@ pub trait Report: Serialize {
 }
 
 /// Words that begin a row, and the ANSI colour that supports them.
-const PAINTED: [(&str, u8); 17] = [
+const PAINTED: [(&str, u8); 19] = [
     ("passed", 32),
     ("quiet", 32),
     ("signed", 32),
     ("complete", 32),
     ("done", 32),
     ("off", 32),
+    ("sent", 33),
     ("waiting", 33),
     ("inconclusive", 33),
     ("held", 33),
@@ -63,6 +65,7 @@ const PAINTED: [(&str, u8); 17] = [
     ("error", 31),
     ("rollback", 31),
     ("unverified", 31),
+    ("unknown", 31),
     ("hint", 36),
     ("note", 36),
 ];
@@ -115,8 +118,7 @@ impl Printer {
 
     /// Tells of a failure that is followed by another attempt.
     pub fn retrying(&self, error: &dyn std::error::Error) {
-        let causes = std::iter::successors(error.source(), |cause| cause.source()).map(|cause| format!(": {cause}"));
-        self.tell(&format!("warning: {error}{}; trying again", causes.collect::<String>()));
+        self.tell(&format!("warning: {}; trying again", in_one_line(error)));
     }
 
     /// Prints an error with its causes, what it points at, and what to do about it.
@@ -160,6 +162,12 @@ impl Printer {
             None => format!("{clean}\n"),
         }
     }
+}
+
+/// An error with its causes.
+pub fn in_one_line(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source()).map(|cause| format!(": {cause}"));
+    format!("{error}{}", causes.collect::<String>())
 }
 
 /// A crash ends like every unknown failure, so that no script takes it for a verdict.

@@ -10,6 +10,7 @@ mod condition_mapping;
 mod condition_query;
 mod error;
 mod fields;
+mod folders;
 mod indicator;
 mod nearest;
 mod node;
@@ -54,6 +55,7 @@ use std::path::Path;
 
 pub use self::error::Error;
 use self::error::clean;
+pub use self::folders::find as find_rollouts;
 pub use self::nearest::nearest;
 use self::order::Entry;
 use crate::rollout::declaration::{Header, Rollout};

@@ -10,6 +10,7 @@ mod tests;
 
 pub mod decision;
 pub mod declaration;
+pub mod emergency;
 pub mod history;
 pub mod name;
 pub mod plan;

@@ -17,11 +17,11 @@ use crate::rollout::workload::{FlagSource, FlagValue, Pod, Replicas, Workload};
 /// On the pods of a canary.
 const CANARY: &str = "cbctl.dev/canary";
 
-pub(super) fn workload(
+pub(super) fn workload<'a>(
     namespace: &str,
     target: &Target,
     deployment: &Deployment,
-    pods: &[KubePod],
+    pods: impl IntoIterator<Item = &'a KubePod>,
 ) -> Result<Workload, Error> {
     let container = container(namespace, &target.deployment, target.container.as_deref(), deployment)?;
     let spec = deployment.spec.as_ref();
@@ -29,7 +29,7 @@ pub(super) fn workload(
     // What was changed once can be restored, whether it is still declared or not.
     let recorded = position.iter().flatten().flat_map(Position::changed);
     let wanted: BTreeSet<FlagName> = target.flags.iter().chain(recorded).cloned().collect();
-    let (canary, stable): (Vec<&KubePod>, Vec<&KubePod>) = pods.iter().partition(|found| is_canary(found));
+    let (canary, stable): (Vec<&KubePod>, Vec<&KubePod>) = pods.into_iter().partition(|found| is_canary(found));
     let of = |pods: &[&KubePod]| pods.iter().filter_map(|found| pod(found, &container.name, &wanted)).collect();
     Ok(Workload {
         namespace: namespace.to_owned(),
@@ -56,6 +56,12 @@ fn is_canary(pod: &KubePod) -> bool {
     pod.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(CANARY))
 }
 
+/// Whether the pods of the Deployment are marked as those of a canary.
+pub(super) fn is_marked_as_canary(deployment: &Deployment) -> bool {
+    let template = deployment.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref());
+    template.and_then(|metadata| metadata.labels.as_ref()).is_some_and(|labels| labels.contains_key(CANARY))
+}
+
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be a count of bytes")]
 fn memory_limit(container: &Container) -> Option<u64> {
     let bytes = quantity(container.resources.as_ref()?.limits.as_ref()?.get("memory")?)?;
@@ -76,6 +82,23 @@ pub(super) fn selector(deployment: &Deployment) -> String {
         }
     });
     labels.chain(expressions).collect::<Vec<_>>().join(",")
+}
+
+/// Whether the Deployment's label selector takes in a pod, as the API server would say it of [`selector`].
+pub(super) fn selects(deployment: &Deployment, pod: &KubePod) -> bool {
+    let (Some(spec), Some(labels)) = (&deployment.spec, &pod.metadata.labels) else { return false };
+    let mut equal = spec.selector.match_labels.iter().flatten();
+    let mut expressions = spec.selector.match_expressions.iter().flatten();
+    equal.all(|(key, value)| labels.get(key) == Some(value))
+        && expressions.all(|expression| {
+            let among = |value| expression.values.iter().flatten().any(|other| other == value);
+            match (expression.operator.as_str(), labels.get(&expression.key)) {
+                ("In", value) => value.is_some_and(among),
+                ("NotIn", value) => !value.is_some_and(among),
+                ("DoesNotExist", value) => value.is_none(),
+                (_, value) => value.is_some(),
+            }
+        })
 }
 
 /// The named container, or the only one.

@@ -36,6 +36,12 @@ pub enum Error {
         #[source]
         source: Refusal,
     },
+    #[error("cannot list the pods in namespace \"{namespace}\"")]
+    ListAllPods {
+        namespace: String,
+        #[source]
+        source: Refusal,
+    },
     #[error("cannot patch deployment \"{name}\" in namespace \"{namespace}\"")]
     PatchDeployment {
         namespace: String,
@@ -85,9 +91,9 @@ pub enum Error {
         names(available)
     )]
     SeveralContainers { namespace: String, deployment: String, available: Vec<String> },
-    #[error("{} in namespace \"{namespace}\" carries a cbctl position", match deployment {
-        Some(name) => format!("deployment \"{name}\" does not: no record"),
-        None => "no deployment".to_owned(),
+    #[error("{}", match deployment {
+        Some(name) => format!("deployment \"{name}\" in namespace \"{namespace}\" carries no cbctl position"),
+        None => format!("no deployment in namespace \"{namespace}\" carries a cbctl position"),
     })]
     NoRecord { namespace: String, deployment: Option<String> },
     #[error("several deployments in namespace \"{namespace}\" carry a cbctl position: {}", names(deployments))]
@@ -150,6 +156,7 @@ impl Error {
             Self::ReadDeployment { source, .. }
             | Self::ListDeployments { source, .. }
             | Self::ListPods { source, .. }
+            | Self::ListAllPods { source, .. }
             | Self::PatchDeployment { source, .. }
             | Self::ReadHistory { source, .. }
             | Self::WriteHistory { source, .. }
@@ -195,7 +202,9 @@ impl Error {
             Self::Interrupted { .. } => return Some("cbctl status shows where things stand".to_owned()),
             Self::ReadDeployment { namespace, .. } => ("get", "deployments", namespace.as_str()),
             Self::ListDeployments { namespace, .. } => ("list", "deployments", namespace.as_str()),
-            Self::ListPods { namespace, .. } => ("list", "pods", namespace.as_str()),
+            Self::ListPods { namespace, .. } | Self::ListAllPods { namespace, .. } => {
+                ("list", "pods", namespace.as_str())
+            }
             Self::PatchDeployment { namespace, .. } => ("patch", "deployments", namespace.as_str()),
             Self::ReadHistory { namespace, .. } => ("get", "configmaps", namespace.as_str()),
             Self::WriteHistory { namespace, .. } => ("create and patch", "configmaps", namespace.as_str()),

@@ -1,175 +1,121 @@
-//! `cbctl rollback --emergency`: every breaker off, now, verified.
+//! `cbctl rollback --emergency`: every breaker off, now, verified; in one Deployment or in many.
 //!
-//! One patch that reads nothing first and carries no version, because it must win. Nothing on this path needs the
-//! phase files or Prometheus.
+//! One patch for each, which reads nothing first and carries no version, because it must win; and one for its canary.
+//! Nothing on this path needs the phase files or Prometheus.
 
-use std::collections::BTreeMap;
+mod ledger;
+mod order;
+mod row;
+mod sending;
+mod urgency;
+mod verification;
 
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
 
-use super::interrupt::interrupted;
-use super::settle::Settling;
+use self::ledger::Ledger;
+use self::order::{Orders, Refused};
+use self::row::Row;
+use self::sending::Sending;
+use self::urgency::{AT_ONCE, Urgency};
+use self::verification::Verification;
 use super::{Context, now, operation};
 use crate::cli::Rollback;
-use crate::cluster::{Applied, Cluster, Error as ClusterError, Target, retry};
 use crate::error::{Error, ExitStatus};
-use crate::output::change::{self, ChangeReport, Result as Outcome};
-use crate::phase_file;
-use crate::rollout::declaration::{Flags, Header};
+use crate::output::change;
+use crate::output::emergency::{self, EmergencyReport};
 use crate::rollout::history::entry::{Action, Ending, Entry, NOBODY_KNOWS};
-use crate::rollout::name::FlagName;
 use crate::rollout::plan::Operation;
 use crate::rollout::position::Emergency;
-use crate::rollout::workload::{FlagValue, Workload};
+
+/// Between two lines of progress.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+/// For all entries of the history together: the answer is not held back for what is written of it.
+const HISTORY: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitStatus, Error> {
-    let operation = operation(String::new(), now(), arguments.write.reason.as_ref());
-    let deadline = Instant::now() + arguments.timeout;
-    let mut interrupted = interrupted();
-    let order = find_order(context, arguments, deadline, &mut interrupted).await?;
-    let mark = Emergency { at: operation.at, operation: operation.id.clone(), reason: arguments.write.reason.clone() };
-    let told = |error: &ClusterError| context.printer.retrying(error);
+    let (began, mut operation) = (Instant::now(), operation(String::new(), now(), arguments.write.reason.as_ref()));
+    let urgency = Urgency::new(context, began + arguments.timeout);
+    let Orders { list, refused } = order::find(arguments, &urgency).await?;
+    let many = arguments.all || arguments.selector.is_some();
     let dry_run = arguments.write.dry_run;
-    let switch_off =
-        async || order.cluster.switch_off(&order.deployment, &order.container, &order.off, &mark, dry_run).await;
-    let applied = retry(deadline, &mut interrupted, told, switch_off).await?;
+    let waits = !arguments.no_wait && !dry_run;
 
-    let (result, headline) = match (dry_run, arguments.no_wait) {
-        (true, _) => (Outcome::DryRun, "dry run: the API server would switch every breaker off".to_owned()),
-        (false, true) => {
-            (Outcome::Sent, "off in the deployment; its pods restart now, nobody waits for them".to_owned())
-        }
-        (false, false) => {
-            let took = change::took(operation.at, now());
-            context.printer.tell(&format!("off: deployment/{} in {took}", order.deployment));
-            let emergency = Verification { context, order, applied, deadline };
-            return emergency.verify(operation, &mut interrupted).await;
-        }
+    let mark = Emergency { at: operation.at, operation: operation.id.clone(), reason: arguments.write.reason.clone() };
+    let ledger = Ledger::default();
+    let told = many.then_some(list.len());
+    let sending =
+        Sending { urgency: &urgency, ledger: &ledger, mark: &mark, dry_run, began, tells_names: waits && !many };
+    let verification = Verification::new(&urgency, &ledger, !many);
+    let verify = async || if waits { verification.verify().await } else { None };
+    let missed = tokio::select! {
+        biased;
+        ((), missed) = async { tokio::join!(biased; sending.send(list), verify()) } => missed,
+        never = tell_numbers(context, &ledger, told, waits) => match never {},
     };
-    context.printer.answer(&order.report(&operation, result, headline, None));
-    Ok(result.exit_status())
-}
-
-/// What to switch off, however it was found out.
-struct Order {
-    cluster: Cluster,
-    /// Under which the history is kept.
-    name: String,
-    deployment: String,
-    container: String,
-    off: Flags,
-}
-
-/// A patch that the API server has taken, until every pod runs it.
-struct Verification<'a> {
-    context: &'a Context,
-    order: Order,
-    applied: Applied,
-    deadline: Instant,
-}
-
-impl Verification<'_> {
-    async fn verify(
-        &self,
-        mut operation: Operation,
-        interrupted: &mut (impl Future<Output = ()> + Unpin),
-    ) -> Result<ExitStatus, Error> {
-        let Self { context, order, .. } = self;
-        let target = Target {
-            deployment: order.deployment.clone(),
-            container: Some(order.container.clone()),
-            flags: order.off.keys().cloned().collect(),
-        };
-        let settling = Settling {
-            context,
-            cluster: &order.cluster,
-            target: &target,
-            applied: &self.applied,
-            wanted: &order.wanted(),
-            began: operation.at,
-            deadline: self.deadline,
-            still_ours: &|seen| seen.emergency.is_some(),
-        };
-        let settled = settling.verify(interrupted, "every breaker is off").await;
+    let rows = ledger.close(missed);
+    if waits {
         // Only now is there time to ask who we are, and to write it down.
-        operation.by = order.cluster.identity().await.unwrap_or_else(|_| NOBODY_KNOWS.to_owned());
-        let after = settled.as_ref().ok().map(|(after, _)| after);
-        let entry = Entry {
-            from: after.and_then(Workload::recorded_place),
-            ..Entry::of(&operation, Action::Emergency, if after.is_some() { Ending::Done } else { Ending::Unverified })
-        };
-        context.remember(&order.cluster, &order.name, after, entry).await;
-        let (after, headline) = settled?;
-        context.printer.answer(&order.report(&operation, Outcome::Done, headline, Some(&after)));
-        Ok(ExitStatus::Success)
+        remember(context, &mut operation, &rows).await;
     }
+
+    let rows = if many { rows } else { row::unless_alone(rows)? };
+    let next = rows.iter().find_map(|row| row.next(&operation)).filter(|_| !many);
+    let hints: BTreeSet<String> =
+        rows.iter().filter_map(Row::hint).chain(refused.iter().filter_map(Refused::hint)).collect();
+    let reports = rows.into_iter().map(|row| row.report(dry_run)).chain(refused.into_iter().map(Refused::report));
+    let took = change::took(operation.at, now());
+    let report = EmergencyReport::of(reports.collect(), (!dry_run).then_some(operation.id), &took, next);
+    context.printer.answer(&report);
+    for hint in hints {
+        context.printer.tell(&format!("hint: {hint}"));
+    }
+    Ok(report.exit_status())
 }
 
-impl Order {
-    /// What every pod has to run.
-    fn wanted(&self) -> BTreeMap<FlagName, FlagValue> {
-        self.off.iter().map(|(flag, value)| (flag.clone(), FlagValue::Literal(value.clone()))).collect()
-    }
-
-    fn report(
-        &self,
-        operation: &Operation,
-        result: Outcome,
-        headline: String,
-        after: Option<&Workload>,
-    ) -> ChangeReport {
-        let mut report = ChangeReport::new("emergency", &self.deployment, &self.cluster.namespace, result, headline);
-        report.operation = (result != Outcome::DryRun).then(|| operation.id.clone());
-        report.changes = self.off.iter().map(|(flag, value)| change::Applied::unread(flag, value)).collect();
-        report.pods = after.map(|after| after.spread(&self.wanted()));
-        report.next = after.and_then(Workload::recorded_place).map(|place| {
-            let since = change::took(place.since, operation.at);
-            format!("was {}, step {}, for {since}; goes on with: cbctl promote", place.phase, place.step)
+/// Many are told by their number as long as it takes; there may be more of them, because canaries are found on the way.
+async fn tell_numbers(context: &Context, ledger: &Ledger, orders: Option<usize>, waits: bool) -> Infallible {
+    let Some(orders) = orders else { return std::future::pending().await };
+    let mut told = String::new();
+    loop {
+        tokio::time::sleep(TELL_EVERY).await;
+        let progress = ledger.with(|rows| {
+            let off = rows.iter().filter(|row| row.sent().is_some()).count();
+            let verified = rows.iter().filter(|row| row.is_done()).count();
+            emergency::progress(off, orders.max(rows.len()), waits.then_some(verified))
         });
-        report
+        if progress != told {
+            context.printer.tell(&progress);
+            told = progress;
+        }
     }
 }
 
-/// From the command line, then rollout.yaml, and then the Deployment's own record.
-async fn find_order(
-    context: &Context,
-    arguments: &Rollback,
-    deadline: Instant,
-    interrupted: &mut (impl Future<Output = ()> + Unpin),
-) -> Result<Order, Error> {
-    let told = |error: &ClusterError| context.printer.retrying(error);
-    let (header, files) = match phase_file::load_header(&context.global.files) {
-        Ok(header) => (Some(header), None),
-        Err(error) => (None, Some(error)),
-    };
-    if let Some(error) = &files {
-        context.printer.warn(error);
-    }
-    let mut cluster = context.cluster(header.as_ref().and_then(|header| header.namespace.as_deref())).await?;
-    cluster.keep_deadline(deadline);
-    // Of another Deployment than the declared one nothing else that is declared holds.
-    let header = header.filter(|header| arguments.deployment.as_ref().is_none_or(|name| *name == header.deployment));
-    let named: Flags = arguments.flags.iter().map(|flag| (flag.clone(), "false".to_owned())).collect();
-    let deployment = arguments.deployment.as_ref().or(header.as_ref().map(|header| &header.deployment));
-    let off = if named.is_empty() { header.as_ref().map(Header::breakers_off) } else { Some(named) };
-    if let (Some(deployment), Some(off)) = (deployment, off) {
-        let declared = header.as_ref().and_then(|header| header.container.clone());
-        let container = match arguments.container.clone().or(declared) {
-            Some(container) => container,
-            None => retry(deadline, interrupted, told, async || cluster.only_container(deployment).await).await?,
+/// Adds to the history of every rollout that was switched off; a canary belongs to that of the Deployment beside it.
+async fn remember(context: &Context, operation: &mut Operation, rows: &[Row]) {
+    let entries: Vec<_> = rows.iter().filter_map(|row| Some((row, row.order.name.as_ref()?, row.sent()?))).collect();
+    let Some((first, ..)) = entries.first() else { return };
+    let undone: BTreeSet<_> = rows.iter().filter(|row| !row.is_done()).map(|row| row.order.key()).collect();
+    let mut written = 0;
+    let writing = async {
+        operation.by = first.order.cluster.identity().await.unwrap_or_else(|_| NOBODY_KNOWS.to_owned());
+        let operation = &*operation;
+        let write = async |(row, name, sent): &(&Row, &String, &row::Sent)| {
+            let is_done = !undone.contains(&row.order.key()) && !undone.contains(&row.order.canary_key());
+            let result = if is_done { Ending::Done } else { Ending::Unverified };
+            let entry = Entry { from: sent.was(), ..Entry::of(operation, Action::Emergency, result) };
+            context.remember(&row.order.cluster, name, sent.last.as_ref(), entry).await;
         };
-        let name = header.as_ref().map_or_else(|| deployment.clone(), |header| header.name.clone());
-        return Ok(Order { cluster, name, deployment: deployment.clone(), container, off });
-    }
-    let read = async || cluster.recorded_target(arguments.deployment.as_deref()).await;
-    match (retry(deadline, interrupted, told, read).await, files) {
-        (Ok((target, off)), _) => {
-            let container = arguments.container.clone().or(target.container).unwrap_or_default();
-            Ok(Order { cluster, name: target.deployment.clone(), deployment: target.deployment, container, off })
+        let mut writes = stream::iter(&entries).map(write).buffer_unordered(AT_ONCE);
+        while writes.next().await.is_some() {
+            written += 1;
         }
-        (Err(error @ ClusterError::NoRecord { .. }), Some(files)) => {
-            Err(Error::NothingNamed { files: Box::new(files), hint: error.hint().unwrap_or_default() })
-        }
-        (Err(error), _) => Err(error.into()),
+    };
+    if tokio::time::timeout(HISTORY, writing).await.is_err() {
+        context.printer.tell(&emergency::unwritten(entries.len() - written, HISTORY));
     }
 }

@@ -106,12 +106,22 @@ impl Settling<'_> {
             Ended::Lost(last, source) => ("nothing more can be seen of it", last, Some(source)),
             Ended::Overtaken(last) => ("somebody else has changed the rollout since", Some(last), None),
         };
-        let state = match last {
-            None => "nobody could look at the pods".to_owned(),
-            Some(last) if last.paused => "the deployment is paused: kubectl rollout resume".to_owned(),
-            Some(last) => change::progress(&last.spread(self.wanted)),
-        };
-        let what = format!("{what}: the change is in the deployment, but not verified in every pod: {state}");
-        Err(Error::Unverified { what, source: source.map(Box::new) })
+        Err(unverified(what, last.as_ref(), self.wanted, source))
     }
+}
+
+/// A change that is made, and how far it is known to have come.
+pub(super) fn unverified(
+    why: &str,
+    last: Option<&Workload>,
+    wanted: &BTreeMap<FlagName, FlagValue>,
+    source: Option<ClusterError>,
+) -> Error {
+    let state = match last {
+        None => "nobody could look at the pods".to_owned(),
+        Some(last) if last.paused => "the deployment is paused: kubectl rollout resume".to_owned(),
+        Some(last) => change::progress(&last.spread(wanted)),
+    };
+    let what = format!("{why}: the change is in the deployment, but not verified in every pod: {state}");
+    Error::Unverified { what, source: source.map(Box::new) }
 }

@@ -30,6 +30,8 @@ pub enum Error {
     },
     #[error("\"{folder}\" holds no phase")]
     FindPhases { folder: String },
+    #[error("there is no rollout.yaml in \"{folder}\" or below it")]
+    FindRollouts { folder: String },
     #[error("{file}: not the name of a phase file")]
     NamePhaseFile { file: String },
     #[error("{0}")]
@@ -41,9 +43,11 @@ impl Error {
     pub fn snippet(&self) -> Option<String> {
         match self {
             Self::Parse(invalid) => Some(invalid.snippet()),
-            Self::ListFolder { .. } | Self::ReadFile { .. } | Self::FindPhases { .. } | Self::NamePhaseFile { .. } => {
-                None
-            }
+            Self::ListFolder { .. }
+            | Self::ReadFile { .. }
+            | Self::FindPhases { .. }
+            | Self::FindRollouts { .. }
+            | Self::NamePhaseFile { .. } => None,
         }
     }
 
@@ -55,7 +59,7 @@ impl Error {
             Self::ListFolder { source, .. } | Self::ReadFile { source, .. } => {
                 (source.kind() == io::ErrorKind::NotFound).then(|| FILES.to_owned())
             }
-            Self::FindPhases { .. } => Some(FILES.to_owned()),
+            Self::FindPhases { .. } | Self::FindRollouts { .. } => Some(FILES.to_owned()),
             Self::NamePhaseFile { .. } => Some(
                 "a phase file is called NN-NAME.yaml, such as 20-cache.yaml; the number gives the order".to_owned(),
             ),

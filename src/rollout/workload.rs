@@ -196,6 +196,12 @@ impl Workload {
         self.canary.iter().filter(|pod| !pod.terminating)
     }
 
+    /// The same with the canary's pods counted among the others.
+    pub fn with_canary(mut self) -> Self {
+        self.pods.append(&mut self.canary);
+        self
+    }
+
     /// The Deployments that the canary's pods belong to.
     pub fn canary_names(&self) -> BTreeSet<&str> {
         self.canary.iter().filter_map(|pod| owner(&pod.name)).collect()
@@ -267,6 +273,20 @@ pub struct Spread {
     /// Why pods that start are not ready.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub waiting: BTreeMap<String, usize>,
+}
+
+impl std::iter::Sum for Spread {
+    fn sum<I: Iterator<Item = Self>>(spreads: I) -> Self {
+        spreads.fold(Self::default(), |mut sum, spread| {
+            sum.new += spread.new;
+            sum.starting += spread.starting;
+            sum.old += spread.old;
+            for (reason, pods) in spread.waiting {
+                *sum.waiting.entry(reason).or_default() += pods;
+            }
+            sum
+        })
+    }
 }
 
 impl Spread {

@@ -18,6 +18,7 @@ mod harness;
 mod history;
 mod indicators;
 mod layers;
+mod many;
 mod obstacles;
 mod permissions;
 mod prometheus_faults;

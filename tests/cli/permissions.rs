@@ -12,7 +12,7 @@ use crate::harness::run::Run;
 use crate::harness::{World, files, repository, required, until};
 
 /// The role as README.md prints it.
-fn role_of_readme() -> Role {
+pub fn role_of_readme() -> Role {
     let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
     let (_, section) = readme.split_once("## Permissions").expect("README.md has a section \"Permissions\"");
     let mut blocks = section.split("```yaml").skip(1).map(|block| block.split("```").next().unwrap());
@@ -21,7 +21,7 @@ fn role_of_readme() -> Role {
 }
 
 /// A service account that may do what a role says, and its kubeconfig over TLS.
-async fn account(world: &World, mut role: Role) -> std::path::PathBuf {
+pub async fn account(world: &World, mut role: Role) -> std::path::PathBuf {
     let namespace = &world.namespace;
     let post = PostParams::default();
     role.metadata.name = Some("rollout-engineer".to_owned());
@@ -156,14 +156,14 @@ async fn run_without(role: Role, verb: &str, resource: &str) -> Run {
 }
 
 #[tokio::test]
-async fn an_emergency_needs_nothing_but_patch_to_switch_off() {
+async fn an_emergency_needs_nothing_but_patch_to_switch_off_what_it_is_told() {
     let world = World::promoted_to(&["shadow", "cache"]).await;
     let mut role = role_of_readme();
     role.rules.as_mut().unwrap().truncate(1);
     role.rules.as_mut().unwrap()[0].verbs = vec!["patch".to_owned()];
     let kubeconfig = account(&world, role).await;
     let run = world.cbctl(&["rollback", "--emergency", "--no-wait"]).env("KUBECONFIG", &kubeconfig).await;
-    run.expect(0, &["off in the deployment"]);
+    run.expect(1, &["sent   deployment/storefront ", "unknown   deployment/storefront-canary", "hint: needs `get` on"]);
     assert_eq!(world.flag("CB_CACHE_ENABLED").await.as_deref(), Some("false"));
     let run = world.cbctl(&["rollback", "--emergency", "--timeout", "3s"]).env("KUBECONFIG", &kubeconfig).await;
     run.expect(1, &["not verified in every pod", "forbidden"]);

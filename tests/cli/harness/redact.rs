@@ -20,7 +20,8 @@ static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         // Times that things take, and ages.
         (r"\babout [\d.]+(ms|s|m)(, \d+(?:s|m|h) at most: \d+ waves? of )[\d.]+(ms|s|m)\b", "about AGE${2}AGE"),
         (r"\babout [\d.]+(ms|s|m), allowed", "about AGE, allowed"),
-        (r"\b(done in|in the deployment in|deployment/\S+ in) [\d.]+(ms|s|m)\b", "$1 AGE"),
+        (r"\b(done in|failed in|in the deployment in|deployment/\S+ in) [\d.]+(ms|s|m)\b", "$1 AGE"),
+        (r"(?m)^((?:off|sent|dry run) +deployment/.*?) +[\d.]+(ms|s)$", "$1   AGE"),
         (r"\b[\d.]+(ms|s|m) of (\d+(?:ms|s|m|h)), [\d.]+(ms|s|m) more", "AGE of $2, AGE more"),
         (r"\b[\d.]+(ms|s|m) of (\d+[hd]), \d+[hd] more", "AGE of $2, AGE more"),
         (r"\bbaked [\d.]+(ms|s|m) of", "baked AGE of"),

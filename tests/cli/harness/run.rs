@@ -196,6 +196,14 @@ impl Run {
         queries.into_iter().collect()
     }
 
+    /// The same without a request that has to be there, and whose place among the others is chance.
+    #[track_caller]
+    pub fn apart_from(mut self, line: &str) -> Self {
+        assert!(self.lines().contains(&line), "`{line}` was not asked:\n{self}");
+        self.requests.retain(|seen| seen.line != line);
+        self
+    }
+
     /// The requests that could have changed something.
     pub fn writes(&self) -> Vec<&str> {
         self.requests.iter().filter(|seen| seen.writes()).map(|seen| seen.line.as_str()).collect()

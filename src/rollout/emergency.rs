@@ -1,0 +1,160 @@
+//! An emergency: which of many Deployments are switched off, and when it is over in one of them.
+//!
+//! It does not know how a Deployment is found, patched or looked at.
+
+use std::collections::BTreeMap;
+
+use super::declaration::Flags;
+use super::name::FlagName;
+use super::workload::{FlagValue, Health, Workload};
+
+/// What the name of a canary adds to that of the Deployment that it stands beside.
+const CANARY: &str = "-canary";
+
+/// The name of a Deployment's canary.
+pub fn canary_of(deployment: &str) -> String {
+    format!("{deployment}{CANARY}")
+}
+
+/// A Deployment that a label selector found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listed {
+    pub deployment: String,
+    /// Its pods are marked as those of a canary.
+    pub is_canary: bool,
+    /// What its own record says of an emergency.
+    pub record: Option<Recorded>,
+    /// Its container, where it has only one.
+    pub only_container: Option<String>,
+}
+
+/// The part of a record that an emergency needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    pub container: String,
+    pub off: Flags,
+}
+
+/// What to switch off in one Deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    pub deployment: String,
+    pub is_canary: bool,
+    /// None where that has to be asked.
+    pub container: Option<String>,
+    pub off: Flags,
+}
+
+/// What to switch off in each of the found Deployments: the named flags, else those on its own record, else, in a
+/// canary, those on the record of the Deployment that it stands beside. An error is the name of one of which nothing
+/// is known.
+pub fn choose(listed: &[Listed], named: &Flags, container: Option<&str>) -> Vec<Result<Choice, String>> {
+    let records: BTreeMap<&str, &Recorded> =
+        listed.iter().filter_map(|found| Some((found.deployment.as_str(), found.record.as_ref()?))).collect();
+    let choose = |found: &Listed| {
+        let main = found.deployment.strip_suffix(CANARY).filter(|_| found.is_canary);
+        let record = found.record.as_ref().or_else(|| records.get(main?).copied());
+        let off = if named.is_empty() { record.map(|record| &record.off) } else { Some(named) };
+        let known = container.or(record.map(|record| record.container.as_str())).or(found.only_container.as_deref());
+        Ok(Choice {
+            deployment: found.deployment.clone(),
+            is_canary: found.is_canary,
+            container: known.map(str::to_owned),
+            off: off.ok_or_else(|| found.deployment.clone())?.clone(),
+        })
+    };
+    listed.iter().map(choose).collect()
+}
+
+/// Whether every pod runs these values and all others are gone.
+pub fn is_over(workload: &Workload, generation: i64, wanted: &BTreeMap<FlagName, FlagValue>) -> bool {
+    workload.replicas.observed_generation >= generation
+        && workload.replicas.health() == Health::Healthy
+        && workload.pods.iter().all(|pod| pod.runs(wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::workload;
+    use super::super::workload::{FlagSource, Pod, Replicas};
+    use super::*;
+
+    fn flags(names: &[&str]) -> Flags {
+        names.iter().map(|name| (name.parse().unwrap(), "false".to_owned())).collect()
+    }
+
+    fn listed(deployment: &str, is_canary: bool, record: Option<&[&str]>) -> Listed {
+        let record = record.map(|names| Recorded { container: "web".into(), off: flags(names) });
+        Listed { deployment: deployment.into(), is_canary, record, only_container: Some("app".into()) }
+    }
+
+    #[test]
+    fn flags_and_container_come_from_the_command_line_then_the_record_then_the_record_beside_it() {
+        let found = [
+            listed("shop", false, Some(&["CB_CACHE"])),
+            listed("shop-canary", true, None),
+            listed("search", false, None),
+            listed("search-canary", true, None),
+            listed("cart", false, Some(&["CB_DB"])),
+            // Somebody else's, whatever its name is.
+            listed("cart-canary", false, None),
+        ];
+        let told = |choices: Vec<Result<Choice, String>>| -> Vec<String> {
+            let flags = |choice: &Choice| choice.off.keys().map(FlagName::as_str).collect::<Vec<_>>().join(" ");
+            let line = |choice: Result<Choice, String>| match choice {
+                Ok(choice) => format!("{} {} {}", choice.deployment, choice.container.clone().unwrap(), flags(&choice)),
+                Err(deployment) => format!("{deployment}: nothing is known"),
+            };
+            choices.into_iter().map(line).collect()
+        };
+        assert_eq!(
+            told(choose(&found, &Flags::new(), None)),
+            [
+                "shop web CB_CACHE",
+                "shop-canary web CB_CACHE",
+                "search: nothing is known",
+                "search-canary: nothing is known",
+                "cart web CB_DB",
+                "cart-canary: nothing is known",
+            ]
+        );
+        let named = told(choose(&found[..3], &flags(&["CB_ALL"]), None));
+        assert_eq!(named, ["shop web CB_ALL", "shop-canary web CB_ALL", "search app CB_ALL"]);
+        assert_eq!(told(choose(&found[..1], &Flags::new(), Some("main"))), ["shop main CB_CACHE"]);
+    }
+
+    #[test]
+    fn it_is_over_when_nothing_is_left_that_runs_anything_else() {
+        let pod = |value: &str, terminating| Pod {
+            name: format!("shop-6f7d-{value}"),
+            template: "6f7d".into(),
+            started: None,
+            accepted: None,
+            ready: true,
+            terminating,
+            waiting: None,
+            restarts: 0,
+            flags: [("CB_CACHE".parse().unwrap(), FlagSource::Value(FlagValue::Literal(value.into())))].into(),
+        };
+        let wanted = [("CB_CACHE".parse().unwrap(), FlagValue::Literal("false".into()))].into();
+        let seen = |observed_generation, pods: Vec<Pod>| {
+            let replicas = Replicas {
+                generation: observed_generation,
+                observed_generation,
+                desired: 1,
+                updated: 1,
+                available: 1,
+                total: 1,
+                ..Replicas::default()
+            };
+            Workload { replicas, pods, ..workload(&[]) }
+        };
+        assert!(is_over(&seen(7, vec![pod("false", false)]), 7, &wanted));
+        assert!(is_over(&seen(8, vec![pod("false", false)]), 7, &wanted), "and somebody wrote since");
+        assert!(!is_over(&seen(6, vec![pod("false", false)]), 7, &wanted), "the controller has not seen the change");
+        assert!(!is_over(&seen(7, vec![pod("false", false), pod("true", false)]), 7, &wanted));
+        assert!(!is_over(&seen(7, vec![pod("false", false), pod("true", true)]), 7, &wanted), "it still runs");
+        let canary = Workload { canary: vec![pod("true", false)], ..seen(7, vec![pod("false", false)]) };
+        assert!(is_over(&canary, 7, &wanted) && !is_over(&canary.with_canary(), 7, &wanted));
+    }
+}
