@@ -14,6 +14,7 @@ mod ownership;
 mod patch;
 mod request;
 mod retry;
+mod revisions;
 
 use std::collections::BTreeSet;
 
@@ -63,6 +64,8 @@ pub struct Target {
     pub container: Option<String>,
     /// The environment entries to look at.
     pub flags: BTreeSet<FlagName>,
+    /// Whether to look for the revision of the pod template before the present one.
+    pub revisions: bool,
 }
 
 /// A Deployment as it was found, and the API server's clock at that moment.
@@ -94,7 +97,10 @@ impl Cluster {
             deployment: target.deployment.clone(),
             source,
         })?;
-        let workload = convert::workload(&self.namespace, target, &deployment, &pods.value.items)?;
+        let mut workload = convert::workload(&self.namespace, target, &deployment, &pods.value.items)?;
+        if target.revisions {
+            self.find_previous(&deployment, &mut workload).await?;
+        }
         Ok(Found { workload, clock_offset })
     }
 

@@ -58,6 +58,8 @@ pub fn run(cli: Cli) -> ExitStatus {
             | Error::NothingNamed { .. }
             | Error::Start { .. }
             | Error::Future { .. }
+            | Error::Impossible { .. }
+            | Error::NotArrived { .. }
             | Error::Unverified { .. } => None,
         };
         context.printer.error(&error, snippet.as_deref(), error.hint().as_deref());
@@ -195,6 +197,7 @@ fn target(header: &Header) -> Target {
         deployment: header.deployment.clone(),
         container: header.container.clone(),
         flags: header.declared_flags().cloned().collect::<BTreeSet<_>>(),
+        revisions: false,
     }
 }
 

@@ -34,6 +34,17 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The way that was asked for is not there; nothing was touched.
+    #[error("{what}")]
+    Impossible { what: &'static str, hint: &'static str },
+    /// A change was sent, and it has not arrived in every pod.
+    #[error("{what}")]
+    NotArrived {
+        what: String,
+        hint: String,
+        #[source]
+        source: Option<Box<cluster::Error>>,
+    },
     /// A change was sent, and what became of it could not be found out.
     #[error("{what}")]
     Unverified {
@@ -70,7 +81,11 @@ impl Error {
             | Self::Unknown { .. }
             | Self::Future { .. }
             | Self::NothingNamed { .. } => ExitStatus::Usage,
-            Self::Cluster(_) | Self::Start { .. } | Self::Unverified { .. } => ExitStatus::Error,
+            Self::Cluster(_)
+            | Self::Start { .. }
+            | Self::Impossible { .. }
+            | Self::NotArrived { .. }
+            | Self::Unverified { .. } => ExitStatus::Error,
         }
     }
 
@@ -82,7 +97,8 @@ impl Error {
             Self::Prometheus(_) => Some("see `prometheus` in rollout.yaml, or --prometheus URL".to_owned()),
             Self::Unknown { nearest: Some(nearest), .. } => Some(format!("did you mean `{nearest}`?")),
             Self::Unknown { known, kind, .. } => Some(format!("declared {kind}s: {}", known.join(", "))),
-            Self::NothingNamed { hint, .. } => Some(hint.clone()),
+            Self::NothingNamed { hint, .. } | Self::NotArrived { hint, .. } => Some(hint.clone()),
+            Self::Impossible { hint, .. } => Some((*hint).to_owned()),
             Self::Start { .. } | Self::Future { .. } => None,
             Self::Unverified { .. } => Some("cbctl status shows where things stand".to_owned()),
         }

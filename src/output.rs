@@ -8,6 +8,7 @@ pub mod check;
 pub mod condition;
 mod finding;
 pub mod obstacle;
+pub mod progress;
 pub mod scope;
 pub mod status;
 pub mod table;

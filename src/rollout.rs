@@ -7,6 +7,8 @@
 mod model_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod undo_tests;
 
 pub mod decision;
 pub mod declaration;
@@ -14,6 +16,8 @@ pub mod name;
 pub mod plan;
 pub mod pods;
 pub mod position;
+pub mod progress;
 pub mod route;
 pub mod standing;
+pub mod template;
 pub mod workload;

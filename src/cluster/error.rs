@@ -36,6 +36,13 @@ pub enum Error {
         #[source]
         source: Refusal,
     },
+    #[error("cannot list the replicasets of deployment \"{deployment}\" in namespace \"{namespace}\"")]
+    ListReplicaSets {
+        namespace: String,
+        deployment: String,
+        #[source]
+        source: Refusal,
+    },
     #[error("cannot patch deployment \"{name}\" in namespace \"{namespace}\"")]
     PatchDeployment {
         namespace: String,
@@ -136,6 +143,7 @@ impl Error {
             Self::ReadDeployment { source, .. }
             | Self::ListDeployments { source, .. }
             | Self::ListPods { source, .. }
+            | Self::ListReplicaSets { source, .. }
             | Self::PatchDeployment { source, .. }
             | Self::WriteHistory { source, .. }
             | Self::Identify { source } => Some(source),
@@ -180,6 +188,7 @@ impl Error {
             Self::ReadDeployment { namespace, .. } => ("get", "deployments", namespace.as_str()),
             Self::ListDeployments { namespace, .. } => ("list", "deployments", namespace.as_str()),
             Self::ListPods { namespace, .. } => ("list", "pods", namespace.as_str()),
+            Self::ListReplicaSets { namespace, .. } => ("list", "replicasets", namespace.as_str()),
             Self::PatchDeployment { namespace, .. } => ("patch", "deployments", namespace.as_str()),
             Self::WriteHistory { namespace, .. } => ("create and patch", "configmaps", namespace.as_str()),
             Self::Identify { .. } => ("create", "selfsubjectreviews", ""),

@@ -3,8 +3,6 @@
 //! One patch that reads nothing first and carries no version, because it must win. Nothing on this path needs the
 //! phase files or Prometheus.
 
-use std::collections::BTreeMap;
-
 use tokio::time::Instant;
 
 use super::interrupt::interrupted;
@@ -16,9 +14,9 @@ use crate::error::{Error, ExitStatus};
 use crate::output::change::{self, ChangeReport, Result as Outcome};
 use crate::phase_file;
 use crate::rollout::declaration::{Flags, Header};
-use crate::rollout::name::FlagName;
 use crate::rollout::plan::Operation;
 use crate::rollout::position::Emergency;
+use crate::rollout::progress::Goal;
 use crate::rollout::workload::{FlagValue, Workload};
 
 pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitStatus, Error> {
@@ -79,13 +77,15 @@ impl Verification<'_> {
             deployment: order.deployment.clone(),
             container: Some(order.container.clone()),
             flags: order.off.keys().cloned().collect(),
+            revisions: false,
         };
+        let goal = order.goal();
         let settling = Settling {
             context,
             cluster: &order.cluster,
             target: &target,
             applied: &self.applied,
-            wanted: &order.wanted(),
+            goal: &goal,
             began: operation.at,
             deadline: self.deadline,
             still_ours: &|seen| seen.emergency.is_some(),
@@ -107,7 +107,8 @@ impl Verification<'_> {
             version: env!("CARGO_PKG_VERSION"),
         };
         context.remember(&order.cluster, &order.name, &entry).await;
-        let (after, headline) = settled?;
+        let report = |what| order.report(&operation, Outcome::Unverified, what, None);
+        let (after, headline) = settled.map_err(|unsettled| unsettled.answer(context, report))?;
         context.printer.answer(&order.report(&operation, Outcome::Done, headline, Some(&after)));
         Ok(ExitStatus::Success)
     }
@@ -115,8 +116,8 @@ impl Verification<'_> {
 
 impl Order {
     /// What every pod has to run.
-    fn wanted(&self) -> BTreeMap<FlagName, FlagValue> {
-        self.off.iter().map(|(flag, value)| (flag.clone(), FlagValue::Literal(value.clone()))).collect()
+    fn goal(&self) -> Goal {
+        Goal::Values(self.off.iter().map(|(flag, value)| (flag.clone(), FlagValue::Literal(value.clone()))).collect())
     }
 
     fn report(
@@ -129,7 +130,7 @@ impl Order {
         let mut report = ChangeReport::new("emergency", &self.deployment, &self.cluster.namespace, result, headline);
         report.operation = (result != Outcome::DryRun).then(|| operation.id.clone());
         report.changes = self.off.iter().map(|(flag, value)| change::Applied::unread(flag, value)).collect();
-        report.pods = after.map(|after| after.spread(&self.wanted()));
+        report.pods = after.map(|after| after.spread(&self.goal()));
         report.next = after.and_then(Workload::recorded_place).map(|place| {
             let since = change::took(place.since, operation.at);
             format!("was {}, step {}, for {since}; goes on with: cbctl promote", place.phase, place.step)

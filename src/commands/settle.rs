@@ -1,21 +1,39 @@
 //! The way back: sending a rollback until it is through, waiting until it has arrived in every pod, and saying
 //! honestly how far it came.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{Context, now};
 use crate::cluster::{Applied, Cluster, Ended, Error as ClusterError, Found, Target, Wait, retry};
 use crate::error::Error;
-use crate::output::change;
-use crate::rollout::name::FlagName;
-use crate::rollout::plan::Plan;
-use crate::rollout::workload::{FlagValue, Workload};
+use crate::output::change::{self, ChangeReport};
+use crate::output::progress::{expected, not_arrived, progress};
+use crate::rollout::plan::{Fate, Plan};
+use crate::rollout::progress::{Goal, Spread};
+use crate::rollout::workload::Workload;
 
-/// A change that the API server has taken, with what was there before; or why there is none to make.
-pub(super) type Sent<N> = Result<(Workload, Plan, Applied), (Workload, N)>;
+/// A change that the API server has taken, with what was there before.
+pub(super) struct Made {
+    pub before: Workload,
+    pub plan: Plan,
+    pub applied: Applied,
+}
+
+/// What became of sending a change.
+pub(super) enum Sent<N> {
+    Made(Box<Made>),
+    /// There is none to make.
+    Nothing(Box<Workload>, N),
+    /// The answer to it was lost, and somebody has moved the rollout on since it was planned: planning again would take
+    /// that back too, which nobody asked for. `arrived` if it is certain that it was made before.
+    Overtaken {
+        before: Box<Workload>,
+        plan: Box<Plan>,
+        now: Box<Workload>,
+        arrived: bool,
+    },
+}
 
 /// Plans on what is there and sends it, again and again until it is through or the deadline passes. A change whose
 /// answer was lost is recognised by what it wrote, and is not made twice.
@@ -27,19 +45,30 @@ pub(super) async fn send<N>(
     dry_run: bool,
     planned: impl Fn(&Workload) -> Result<Plan, N>,
 ) -> Result<Sent<N>, ClusterError> {
-    let mut sent: Option<(Workload, Plan)> = None;
+    // The latest change that may have arrived unheard. One that was refused has not.
+    let mut unheard: Option<(Workload, Plan)> = None;
     let attempt = async || {
-        let Found { workload, .. } = cluster.read(target).await?;
-        if let Some((before, plan)) = sent.take_if(|(_, plan)| plan.is_applied_to(&workload)) {
-            let applied = Applied { generation: workload.replicas.generation };
-            return Ok(Ok((before, plan, applied)));
+        let Found { workload: found, .. } = cluster.read(target).await?;
+        let fate = unheard.as_ref().map(|(before, plan)| plan.fate(before, &found));
+        if let (Some(Fate::Arrived), Some((before, plan))) = (fate, unheard.take_if(|_| fate == Some(Fate::Arrived))) {
+            let applied = Applied { generation: found.replicas.generation };
+            return Ok(Sent::Made(Box::new(Made { before, plan, applied })));
         }
-        match planned(&workload) {
-            Err(nothing) => Ok(Err((workload, nothing))),
-            Ok(plan) => {
-                let (before, plan) = sent.insert((workload, plan));
-                let applied = cluster.apply(plan, before, dry_run).await?;
-                Ok(Ok((before.clone(), plan.clone(), applied)))
+        let plan = match planned(&found) {
+            Ok(plan) => plan,
+            Err(nothing) => return Ok(Sent::Nothing(Box::new(found), nothing)),
+        };
+        if let (Some(Fate::Overtaken { arrived }), Some((before, plan))) = (fate, unheard.take()) {
+            let (before, plan, now) = (Box::new(before), Box::new(plan), Box::new(found));
+            return Ok(Sent::Overtaken { before, plan, now, arrived });
+        }
+        match cluster.apply(&plan, &found, dry_run).await {
+            Ok(applied) => Ok(Sent::Made(Box::new(Made { before: found, plan, applied }))),
+            Err(error) => {
+                if !error.is_conflict() && !dry_run {
+                    unheard = Some((found, plan));
+                }
+                Err(error)
             }
         }
     };
@@ -53,13 +82,18 @@ pub(super) async fn watch(
     wait: &Wait<'_>,
     interrupted: &mut (impl Future<Output = ()> + Unpin),
 ) -> Ended {
-    let mut told = String::new();
+    let began = Instant::now();
+    let (mut told, mut already) = (None, None);
     let seen = |seen: &Workload| {
-        let progress = change::progress(&seen.spread(wait.wanted));
-        if progress != told {
-            context.printer.tell(&progress);
-            told = progress;
+        let spread = seen.spread(wait.goal);
+        let already = *already.get_or_insert(spread.new);
+        if told.as_ref() == Some(&spread) {
+            return;
         }
+        let left = spread.time_left(spread.new.saturating_sub(already), began.elapsed(), seen.readiness());
+        let at_most = wait.deadline.saturating_duration_since(Instant::now());
+        context.printer.tell(&format!("{}{}", progress(&spread, wait.goal), expected(left, at_most)));
+        told = Some(spread);
     };
     cluster.await_rollout(wait, interrupted, seen).await
 }
@@ -70,34 +104,42 @@ pub(super) struct Settling<'a> {
     pub cluster: &'a Cluster,
     pub target: &'a Target,
     pub applied: &'a Applied,
-    pub wanted: &'a BTreeMap<FlagName, FlagValue>,
+    pub goal: &'a Goal,
     pub began: Timestamp,
     pub deadline: Instant,
     pub still_ours: &'a dyn Fn(&Workload) -> bool,
 }
 
+/// A rollback that is in the deployment, and was not seen to arrive in every pod.
+pub(super) struct Unsettled {
+    what: String,
+    hint: String,
+    pods: Option<Spread>,
+    source: Option<ClusterError>,
+}
+
 impl Settling<'_> {
-    /// Waits until every pod runs the wanted values and all others are gone; the headline begins with what is true.
+    /// Waits until every pod runs what is wanted and all others are gone; the headline begins with what is true.
     ///
     /// # Errors
-    /// [`Error::Unverified`] with the state of the pods when time runs out or somebody interrupts.
+    /// The state of the pods when time runs out or somebody interrupts.
     pub(super) async fn verify(
         &self,
         interrupted: &mut (impl Future<Output = ()> + Unpin),
         done: &str,
-    ) -> Result<(Workload, String), Error> {
+    ) -> Result<(Workload, String), Unsettled> {
         let wait = Wait {
             target: self.target,
             generation: self.applied.generation,
-            wanted: self.wanted,
+            goal: self.goal,
             until_gone: true,
             give_up_on_failure: false,
             deadline: self.deadline,
             still_ours: self.still_ours,
         };
-        let (what, last, source) = match watch(self.context, self.cluster, &wait, interrupted).await {
+        let (end, last, source) = match watch(self.context, self.cluster, &wait, interrupted).await {
             Ended::Done(after) => {
-                let pods = change::progress(&after.spread(self.wanted));
+                let pods = progress(&after.spread(self.goal), self.goal);
                 return Ok((after, format!("done in {}: {done}; {pods}", change::took(self.began, now()))));
             }
             Ended::Interrupted(last) => ("interrupted", last, None),
@@ -106,12 +148,24 @@ impl Settling<'_> {
             Ended::Lost(last, source) => ("nothing more can be seen of it", last, Some(source)),
             Ended::Overtaken(last) => ("somebody else has changed the rollout since", Some(last), None),
         };
-        let state = match last {
-            None => "nobody could look at the pods".to_owned(),
-            Some(last) if last.paused => "the deployment is paused: kubectl rollout resume".to_owned(),
-            Some(last) => change::progress(&last.spread(self.wanted)),
+        let pods = last.map(|last| last.spread(self.goal));
+        let (state, hint) = match &pods {
+            None => ("nobody could look at the pods".to_owned(), None),
+            Some(spread) => not_arrived(spread, self.goal),
         };
-        let what = format!("{what}: the change is in the deployment, but not verified in every pod: {state}");
-        Err(Error::Unverified { what, source: source.map(Box::new) })
+        let what = format!("{end}: the change is in the deployment, but not verified in every pod: {state}");
+        let hint = hint.unwrap_or_else(|| "cbctl status shows where things stand".to_owned());
+        Err(Unsettled { what, hint, pods, source })
+    }
+}
+
+impl Unsettled {
+    /// Prints how far it came, for programs, and turns into the error that tells people.
+    pub(super) fn answer(self, context: &Context, report: impl FnOnce(String) -> ChangeReport) -> Error {
+        let Self { what, hint, pods, source } = self;
+        let mut report = report(what.clone());
+        report.pods = pods;
+        context.printer.answer(&report);
+        Error::NotArrived { what, hint, source: source.map(Box::new) }
     }
 }

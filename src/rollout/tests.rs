@@ -12,6 +12,7 @@ use super::plan::{self, NothingToRollBack, Operation, Plan, Record};
 use super::position::Emergency;
 use super::route::{Destination, Obstacle, Route};
 use super::standing::Standing;
+use super::template::{Template, TemplateChange};
 use super::workload::{FlagSource, FlagValue, Replicas, Workload};
 use crate::judge::condition::Encoding;
 
@@ -97,6 +98,7 @@ pub fn workload(flags: &[(&str, FlagSource)]) -> Workload {
         position: None,
         emergency: None,
         sign_offs: BTreeMap::new(),
+        template: Template::default(),
         replicas: Replicas { desired: 3, updated: 3, available: 3, total: 3, ..Replicas::default() },
         paused: false,
         pods: vec![],
@@ -127,6 +129,11 @@ pub fn apply(workload: &Workload, plan: &Plan) -> Workload {
     if plan.accepts_emergency {
         after.emergency = None;
     }
+    match &plan.template {
+        Some(TemplateChange::Restart { at }) => after.template.restarted = Some(at.to_string()),
+        Some(TemplateChange::Undo { mark, .. }) => after.template.undone = Some(mark.clone()),
+        None => {}
+    }
     after
 }
 
@@ -141,7 +148,7 @@ pub fn switch_off(workload: &Workload, second: i64) -> Workload {
 }
 
 /// One step on, whether gates would allow it or not.
-fn promote(workload: &Workload, second: i64) -> Workload {
+pub fn promote(workload: &Workload, second: i64) -> Workload {
     let route = Route::find(&rollout(), workload, None, true, at(second));
     match plan::promotion(&rollout(), workload, &route, &operation(second)) {
         Some(plan) => apply(workload, &plan),

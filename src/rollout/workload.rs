@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::declaration::Flags;
 use super::name::{FlagName, SignOffName};
 use super::position::{Emergency, Place, Position, SignOff};
+use super::template::Template;
 
 /// What one look at the cluster found.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +29,7 @@ pub struct Workload {
     pub position: Option<Result<Position, String>>,
     pub emergency: Option<Emergency>,
     pub sign_offs: BTreeMap<SignOffName, SignOff>,
+    pub template: Template,
     pub replicas: Replicas,
     pub paused: bool,
     pub pods: Vec<Pod>,
@@ -59,6 +61,16 @@ pub enum FlagValue {
 }
 
 impl FlagSource {
+    /// Whether a rollback can restore it exactly: not one of two entries, nor a reference of a kind that is unknown here
+    /// and therefore looks empty.
+    pub fn is_restorable(&self) -> bool {
+        match self {
+            Self::Value(FlagValue::Reference(source)) => source != "{}",
+            Self::Value(FlagValue::Literal(_) | FlagValue::Absent) | Self::MaybeFrom(_) => true,
+            Self::Twice => false,
+        }
+    }
+
     pub fn literal(&self) -> Option<&str> {
         match self {
             Self::Value(FlagValue::Literal(value)) => Some(value),
@@ -76,6 +88,10 @@ pub struct Replicas {
     pub updated: i32,
     pub available: i32,
     pub total: i32,
+    /// Pods that its ReplicaSets are to have and do not.
+    pub missing: i32,
+    /// `ReplicaFailure`: why they cannot be made.
+    pub refused: Option<String>,
     /// `ProgressDeadlineExceeded` or `ReplicaFailure`, with its message.
     pub failure: Option<String>,
     /// When the Deployment was complete for the last time: after a rollout, or after it was scaled.
@@ -129,6 +145,8 @@ pub struct Pod {
     pub started: Option<Timestamp>,
     /// When a node took the pod on, however often its container was started since.
     pub accepted: Option<Timestamp>,
+    /// When it became ready for the last time.
+    pub ready_since: Option<Timestamp>,
     pub ready: bool,
     pub terminating: bool,
     /// Why a pod that is not ready is not, as the kubelet or the scheduler says it.
@@ -146,11 +164,22 @@ impl Pod {
 
     /// Whether the pod was started with exactly these values.
     pub fn runs(&self, wanted: &BTreeMap<FlagName, FlagValue>) -> bool {
-        wanted.iter().all(|(flag, value)| match self.flags.get(flag) {
+        wanted.iter().all(|(flag, value)| self.runs_value(flag, value))
+    }
+
+    pub fn runs_value(&self, flag: &FlagName, value: &FlagValue) -> bool {
+        match self.flags.get(flag) {
             Some(FlagSource::Value(found)) => found == value,
             Some(FlagSource::MaybeFrom(_)) | None => *value == FlagValue::Absent,
             Some(FlagSource::Twice) => false,
-        })
+        }
+    }
+
+    /// From its start on a node until it was ready, for one that never crashed. Both are told in whole seconds.
+    pub fn took_to_be_ready(&self) -> Option<Duration> {
+        let once = self.ready && self.restarts == 0;
+        let took = self.ready_since.filter(|_| once)?.duration_since(self.accepted?);
+        Duration::try_from(took).ok().map(|took| took.max(Duration::from_secs(1)))
     }
 }
 
@@ -207,25 +236,6 @@ impl Workload {
             (found.literal() != Some(value)).then_some((flag, value.as_str(), found))
         })
     }
-
-    /// How many pods run these values, start with them, or still run others.
-    pub fn spread(&self, wanted: &BTreeMap<FlagName, FlagValue>) -> Spread {
-        let mut spread = Spread::default();
-        for pod in &self.pods {
-            match (pod.runs(wanted), pod.ready) {
-                (false, _) => spread.old += 1,
-                (true, _) if pod.terminating => {}
-                (true, true) => spread.new += 1,
-                (true, false) => {
-                    spread.starting += 1;
-                    if let Some(reason) = &pod.waiting {
-                        *spread.waiting.entry(reason.clone()).or_default() += 1;
-                    }
-                }
-            }
-        }
-        spread
-    }
 }
 
 /// The Deployment that a pod's name begins with: what comes before the hash of its template and its own five characters.
@@ -236,23 +246,6 @@ pub fn owner(pod: &str) -> Option<&str> {
 /// The part of a pod's name that all pods of its template share.
 pub fn template(pod: &str) -> Option<&str> {
     pod.rsplit_once('-').map(|(template, _)| template)
-}
-
-/// Pods by what they run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Spread {
-    pub new: usize,
-    pub starting: usize,
-    pub old: usize,
-    /// Why pods that start are not ready.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub waiting: BTreeMap<String, usize>,
-}
-
-impl Spread {
-    pub fn total(&self) -> usize {
-        self.new + self.starting + self.old
-    }
 }
 
 #[cfg(test)]
@@ -282,6 +275,7 @@ mod tests {
             template: "6f7d".into(),
             started: at(900),
             accepted: at(100),
+            ready_since: None,
             ready: true,
             terminating: false,
             waiting: None,
@@ -314,6 +308,7 @@ mod tests {
             template: "abc".into(),
             started: Some(at(accepted)),
             accepted: Some(at(accepted)),
+            ready_since: None,
             ready: true,
             terminating: false,
             waiting: None,
