@@ -141,7 +141,7 @@ impl Cluster {
 
     /// Carries out a plan, or has the API server check it without storing anything.
     pub async fn apply(&self, plan: &Plan, workload: &Workload, dry_run: bool) -> Result<Applied, Error> {
-        let patched = self.patch(&workload.deployment, &patch::of_plan(plan, &workload.container), dry_run).await?;
+        let patched = self.patch(&workload.deployment, &patch::of_plan(plan, workload), dry_run).await?;
         Ok(Applied::of(&patched))
     }
 

@@ -35,6 +35,7 @@ pub(super) fn workload(
         container: container.name.clone(),
         resource_version: deployment.metadata.resource_version.clone().unwrap_or_default(),
         flags: flags(container, &wanted),
+        environment: container.env.iter().flatten().map(|entry| entry.name.clone()).collect(),
         owned_elsewhere: ownership::owned_elsewhere(deployment, &container.name, wanted.iter()),
         position,
         emergency: annotation::emergency(deployment),

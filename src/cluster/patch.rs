@@ -4,20 +4,21 @@
 //! becomes an earlier one. `valueFrom: null` beside
 //! a value, and `value: null` beside a reference, make it right whatever the entry was before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
 use super::annotation::{EMERGENCY, POSITION, RESTARTED, SIGN_OFF, UNDO};
 use crate::rollout::declaration::Flags;
 use crate::rollout::name::{FlagName, SignOffName};
-use crate::rollout::plan::{Plan, Record};
+use crate::rollout::plan::{Change, Plan, Record};
 use crate::rollout::position::{Emergency, SignOff};
 use crate::rollout::template::{Revision, TemplateChange};
-use crate::rollout::workload::{FlagSource, FlagValue};
+use crate::rollout::workload::{FlagSource, FlagValue, Workload};
 
 /// Flags and record in one, valid only for the version that was read.
-pub(super) fn of_plan(plan: &Plan, container: &str) -> Value {
+pub(super) fn of_plan(plan: &Plan, workload: &Workload) -> Value {
+    let container = &*workload.container;
     let mut annotations = Map::new();
     let record = match &plan.record {
         Record::Write(position) => Some(text_of(position)),
@@ -34,7 +35,7 @@ pub(super) fn of_plan(plan: &Plan, container: &str) -> Value {
     let mut patch = json!({"metadata": {"resourceVersion": plan.resource_version, "annotations": annotations}});
     match &plan.template {
         None if plan.changes.is_empty() => {}
-        None => patch["spec"] = template(container, &env_of(plan)),
+        None => patch["spec"] = in_order(template(container, &env_of(plan)), plan, workload),
         Some(TemplateChange::Restart { at }) => {
             patch["spec"] = json!({"template": {"metadata": {"annotations": {RESTARTED: at.to_string()}}}});
         }
@@ -50,8 +51,37 @@ fn env_of(plan: &Plan) -> Vec<Value> {
     // Of two entries of one name a patch changes the first, and the second one wins: both have to go before.
     let doubled = plan.changes.iter().filter(|change| change.before == FlagSource::Twice);
     let gone = doubled.map(|change| entry(&change.flag, &FlagValue::Absent));
-    let set = plan.changes.iter().map(|change| entry(&change.flag, &change.after));
+    let set = plan.changes.iter().map(|change| {
+        let mut set = entry(&change.flag, &change.after);
+        // Of a reference that stands there nothing may stay. Where there is none, this would leave nothing at all.
+        if let (FlagSource::Value(FlagValue::Reference(_)), FlagValue::Reference(_)) = (&change.before, &change.after) {
+            set["valueFrom"]["$patch"] = json!("replace");
+        }
+        set
+    });
     gone.chain(set).collect()
+}
+
+/// Has every entry keep its place: the API server would sort those that a patch names, and `$(NAME)` in a value only
+/// knows the entries before it. Of two entries of one name nobody can say which is meant.
+fn in_order(mut spec: Value, plan: &Plan, workload: &Workload) -> Value {
+    let names = &workload.environment;
+    let stays = |name: &str| plan.changes.iter().all(|change| change.flag.as_str() != name || !is_gone(change));
+    let added =
+        plan.changes.iter().map(|change| change.flag.as_str()).filter(|name| !names.iter().any(|old| old == name));
+    let order: Vec<&str> = names.iter().map(String::as_str).chain(added).filter(|name| stays(name)).collect();
+    if names.iter().collect::<BTreeSet<_>>().len() == names.len() {
+        let container = &mut spec["template"]["spec"]["containers"][0];
+        if let Some(env) = container["env"].as_array_mut() {
+            env.sort_by_key(|entry| order.iter().position(|name| entry["name"] == *name));
+        }
+        container["$setElementOrder/env"] = order.into_iter().map(|name| json!({ "name": name })).collect();
+    }
+    spec
+}
+
+fn is_gone(change: &Change) -> bool {
+    change.after == FlagValue::Absent
 }
 
 /// An earlier template in the place of the present one, with some flags as they are now.
@@ -110,10 +140,7 @@ fn entry(flag: &FlagName, value: &FlagValue) -> Value {
         FlagValue::Literal(value) => json!({"name": flag, "value": value, "valueFrom": null}),
         FlagValue::Absent => json!({"name": flag, "$patch": "delete"}),
         FlagValue::Reference(source) => {
-            // Whatever reference stands there now, nothing of it may stay.
-            let mut source = reference(source);
-            source["$patch"] = json!("replace");
-            json!({"name": flag, "value": null, "valueFrom": source})
+            json!({"name": flag, "value": null, "valueFrom": reference(source)})
         }
     }
 }

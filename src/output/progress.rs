@@ -30,6 +30,11 @@ pub fn progress(spread: &Spread, goal: &Goal) -> String {
 
 /// How long it will take, where that can be told.
 pub fn expected(left: Option<Duration>, at_most: Duration) -> String {
+    // What is a limit is rounded up.
+    let at_most = match at_most.as_secs() {
+        0..120 => at_most,
+        seconds => Duration::from_secs(seconds.div_ceil(60) * 60),
+    };
     let told = |left| format!("; about {} more, {} at most", duration(left), duration(at_most));
     left.map(told).unwrap_or_default()
 }
@@ -183,6 +188,7 @@ mod tests {
         assert_eq!(progress(&spread, &values()), "7 of 11 pods run the new values, 2 starting, 2 still old (1 ending)");
         let seconds = Duration::from_secs;
         assert_eq!(expected(Some(seconds(40)), seconds(300)), "; about 40s more, 5m at most");
+        assert_eq!(expected(Some(seconds(40)), seconds(299)), "; about 40s more, 5m at most");
         assert_eq!(expected(None, seconds(300)), "");
     }
 }

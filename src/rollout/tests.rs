@@ -94,6 +94,7 @@ pub fn workload(flags: &[(&str, FlagSource)]) -> Workload {
         container: "app".into(),
         resource_version: "1".into(),
         flags: found,
+        environment: vec![],
         owned_elsewhere: BTreeMap::new(),
         position: None,
         emergency: None,

@@ -23,6 +23,8 @@ pub struct Workload {
     pub resource_version: String,
     /// Declared flags only.
     pub flags: BTreeMap<FlagName, FlagSource>,
+    /// Every name in the container's environment, in the order that `$(NAME)` inside a value relies on.
+    pub environment: Vec<String>,
     /// Flags that a deployment tool owns and would put back, with that tool's field manager.
     pub owned_elsewhere: BTreeMap<FlagName, String>,
     /// What the annotation says: nothing, a position, or a text that is none.

@@ -19,10 +19,13 @@ mod indicators;
 mod layers;
 mod obstacles;
 mod permissions;
+mod progress;
 mod prometheus_faults;
 mod promote;
+mod references;
 mod rollback;
 mod story;
+mod template;
 mod texts;
 mod waiting;
 
