@@ -15,7 +15,7 @@ pub(super) const EMERGENCY: &str = "cbctl.dev/emergency";
 pub(super) const UNDO: &str = "cbctl.dev/undo";
 /// On the pod template, as `kubectl rollout restart` writes it.
 pub(super) const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
-/// Of a Deployment and its ReplicaSets, by the Deployment's controller.
+/// Of a Deployment and of each ReplicaSet, by the Deployment's controller.
 pub(super) const REVISION: &str = "deployment.kubernetes.io/revision";
 /// Followed by the name of what was signed.
 pub(super) const SIGN_OFF: &str = "sign-off.cbctl.dev/";

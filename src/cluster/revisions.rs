@@ -1,6 +1,6 @@
-//! The templates that a Deployment had before: its ReplicaSets.
+//! The templates that a Deployment had before: each is kept by a ReplicaSet.
 //!
-//! They are kept as they were read, so that a field that this program does not know survives being restored.
+//! They are handed on as they were read, so that a field that this program does not know survives being restored.
 
 use std::collections::BTreeSet;
 
@@ -40,7 +40,7 @@ struct FoundSpec {
 }
 
 impl Cluster {
-    /// Finds, among the Deployment's ReplicaSets, the one of the present template and the newest of another.
+    /// Finds the ReplicaSet of the present template and the newest one of another.
     pub(super) async fn find_previous(&self, deployment: &Deployment, workload: &mut Workload) -> Result<(), Error> {
         let selector = convert::selector(deployment);
         let list = ListParams::default().labels(&selector);

@@ -45,12 +45,14 @@ pub(super) async fn send<N>(
     dry_run: bool,
     planned: impl Fn(&Workload) -> Result<Plan, N>,
 ) -> Result<Sent<N>, ClusterError> {
-    // The latest change that may have arrived unheard. One that was refused has not.
+    // The latest change that may have arrived unheard, even late. One that was refused has not.
     let mut unheard: Option<(Workload, Plan)> = None;
     let attempt = async || {
         let Found { workload: found, .. } = cluster.read(target).await?;
         let fate = unheard.as_ref().map(|(before, plan)| plan.fate(before, &found));
-        if let (Some(Fate::Arrived), Some((before, plan))) = (fate, unheard.take_if(|_| fate == Some(Fate::Arrived))) {
+        if fate == Some(Fate::Arrived)
+            && let Some((before, plan)) = unheard.take()
+        {
             let applied = Applied { generation: found.replicas.generation };
             return Ok(Sent::Made(Box::new(Made { before, plan, applied })));
         }
@@ -58,7 +60,9 @@ pub(super) async fn send<N>(
             Ok(plan) => plan,
             Err(nothing) => return Ok(Sent::Nothing(Box::new(found), nothing)),
         };
-        if let (Some(Fate::Overtaken { arrived }), Some((before, plan))) = (fate, unheard.take()) {
+        if let Some(Fate::Overtaken { arrived }) = fate
+            && let Some((before, plan)) = unheard.take()
+        {
             let (before, plan, now) = (Box::new(before), Box::new(plan), Box::new(found));
             return Ok(Sent::Overtaken { before, plan, now, arrived });
         }

@@ -90,7 +90,7 @@ pub struct Replicas {
     pub updated: i32,
     pub available: i32,
     pub total: i32,
-    /// Pods that its ReplicaSets are to have and do not.
+    /// Pods that the Deployment is to have and does not, those for a rollout included.
     pub missing: i32,
     /// `ReplicaFailure`: why they cannot be made.
     pub refused: Option<String>,

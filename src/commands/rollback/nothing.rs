@@ -36,11 +36,10 @@ impl Nothing<'_> {
         let headline = format!("nothing to do: {why}");
         let mut report = ChangeReport::new("rollback", deployment, namespace, Outcome::NothingToDo, headline);
         if !arguments.no_wait && !arguments.write.dry_run {
-            let goal = match self.reason {
-                NothingToRollBack::AlreadyUndone => {
-                    Goal::other_template(&self.workload, self.workload.template.hash.as_ref())
-                }
-                _ => Goal::Values(self.workload.literals()),
+            let goal = if self.reason == NothingToRollBack::AlreadyUndone {
+                Goal::other_template(&self.workload, self.workload.template.hash.as_ref())
+            } else {
+                Goal::Values(self.workload.literals())
             };
             let settling = Settling {
                 context: self.context,
