@@ -99,6 +99,8 @@ complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l prometheus -d '
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -s o -l output -d 'Form of the answer' -r -f -a "table\t''
 json\t''"
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l emergency -d 'Switch every breaker off now, whatever else is going on'
+complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l undo -d 'Bring the revision of the pod template before the present one back, with every breaker that is off kept off'
+complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l restart -d 'Restart every pod with the present values'
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l no-wait -d 'Do not wait until every pod runs the old values'
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l dry-run -d 'Have the API server check the change without storing it'
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -s q -l quiet -d 'Print the answer and errors, and nothing else'

@@ -94,7 +94,9 @@ pub enum Command {
                       cbctl rollback --emergency -l tier=web                  and of every deployment with a label\n  \
                       cbctl rollback http                                     one breaker off\n  \
                       cbctl rollback --to shadow                              as it was when shadow was left\n  \
-                      cbctl rollback                                          back to before the last step"
+                      cbctl rollback                                          back to before the last step\n  \
+                      cbctl rollback --undo                                   the pod template before this one\n  \
+                      cbctl rollback --restart                                every pod anew, as it is"
     )]
     Rollback(Rollback),
     /// Give your word for what Prometheus cannot tell
@@ -172,6 +174,12 @@ pub struct Rollback {
     /// Phase to go back to, as it was when it was left
     #[arg(long, value_name = "PHASE", conflicts_with_all = ["breakers", "emergency"])]
     pub to: Option<PhaseName>,
+    /// Bring the revision of the pod template before the present one back, with every breaker that is off kept off
+    #[arg(long, conflicts_with_all = ["breakers", "emergency", "to"])]
+    pub undo: bool,
+    /// Restart every pod with the present values
+    #[arg(long, conflicts_with_all = ["breakers", "emergency", "to", "undo"])]
+    pub restart: bool,
     /// Do not wait until every pod runs the old values
     #[arg(long)]
     pub no_wait: bool,

@@ -19,6 +19,7 @@ mod quota;
 mod replacement;
 mod request;
 mod retry;
+mod revisions;
 mod surroundings;
 
 use std::collections::BTreeSet;
@@ -71,6 +72,8 @@ pub struct Target {
     pub container: Option<String>,
     /// The environment entries to look at.
     pub flags: BTreeSet<FlagName>,
+    /// Whether to look for the revision of the pod template before the present one.
+    pub revisions: bool,
 }
 
 /// A Deployment as it was found, and the API server's clock at that moment.
@@ -102,7 +105,10 @@ impl Cluster {
             deployment: target.deployment.clone(),
             source,
         })?;
-        let workload = convert::workload(&self.namespace, target, &deployment, &pods.value.items)?;
+        let mut workload = convert::workload(&self.namespace, target, &deployment, &pods.value.items)?;
+        if target.revisions {
+            self.find_previous(&deployment, &mut workload).await?;
+        }
         Ok(Found { workload, clock_offset })
     }
 
@@ -143,7 +149,7 @@ impl Cluster {
 
     /// Carries out a plan, or has the API server check it without storing anything.
     pub async fn apply(&self, plan: &Plan, workload: &Workload, dry_run: bool) -> Result<Applied, Error> {
-        let patched = self.patch(&workload.deployment, &patch::of_plan(plan, &workload.container), dry_run).await?;
+        let patched = self.patch(&workload.deployment, &patch::of_plan(plan, workload), dry_run).await?;
         Ok(Applied::of(&patched))
     }
 

@@ -68,6 +68,8 @@ pub fn run(cli: Cli) -> ExitStatus {
             | Error::NoEntry { .. }
             | Error::SeveralEntries { .. }
             | Error::Future { .. }
+            | Error::Impossible { .. }
+            | Error::NotArrived { .. }
             | Error::Unverified { .. } => None,
         };
         context.printer.error(&error, snippet.as_deref(), error.hint().as_deref());
@@ -198,6 +200,7 @@ fn target(header: &Header) -> Target {
         deployment: header.deployment.clone(),
         container: header.container.clone(),
         flags: header.declared_flags().cloned().collect::<BTreeSet<_>>(),
+        revisions: false,
     }
 }
 

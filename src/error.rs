@@ -43,6 +43,17 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The way that was asked for is not there; nothing was touched.
+    #[error("{what}")]
+    Impossible { what: &'static str, hint: &'static str },
+    /// A change was sent, and it has not arrived in every pod.
+    #[error("{what}")]
+    NotArrived {
+        what: String,
+        hint: String,
+        #[source]
+        source: Option<Box<cluster::Error>>,
+    },
     /// A change was sent, and what became of it could not be found out.
     #[error("{what}")]
     Unverified {
@@ -82,7 +93,11 @@ impl Error {
             | Self::SeveralEntries { .. }
             | Self::NothingNamed { .. }
             | Self::NothingLabelled { .. } => ExitStatus::Usage,
-            Self::Cluster(_) | Self::Start { .. } | Self::Unverified { .. } => ExitStatus::Error,
+            Self::Cluster(_)
+            | Self::Start { .. }
+            | Self::Impossible { .. }
+            | Self::NotArrived { .. }
+            | Self::Unverified { .. } => ExitStatus::Error,
         }
     }
 
@@ -94,7 +109,8 @@ impl Error {
             Self::Prometheus(_) => Some("see `prometheus` in rollout.yaml, or --prometheus URL".to_owned()),
             Self::Unknown { nearest: Some(nearest), .. } => Some(format!("did you mean `{nearest}`?")),
             Self::Unknown { known, kind, .. } => Some(format!("declared {kind}s: {}", known.join(", "))),
-            Self::NothingNamed { hint, .. } => Some(hint.clone()),
+            Self::NothingNamed { hint, .. } | Self::NotArrived { hint, .. } => Some(hint.clone()),
+            Self::Impossible { hint, .. } => Some((*hint).to_owned()),
             Self::NoEntry { id: Some(_), .. } => Some("cbctl history lists them by number".to_owned()),
             Self::SeveralEntries { .. } => Some("name one by its number, or by more of its id".to_owned()),
             Self::NothingLabelled { .. } => {

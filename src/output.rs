@@ -10,6 +10,7 @@ pub mod emergency;
 mod finding;
 pub mod history;
 pub mod obstacle;
+pub mod progress;
 pub mod rehearsal;
 pub mod scope;
 pub mod status;

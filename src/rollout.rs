@@ -7,6 +7,8 @@
 mod model_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod undo_tests;
 
 pub mod decision;
 pub mod declaration;
@@ -16,8 +18,10 @@ pub mod name;
 pub mod plan;
 pub mod pods;
 pub mod position;
+pub mod progress;
 pub mod rehearsal;
 pub mod replacement;
 pub mod route;
 pub mod standing;
+pub mod template;
 pub mod workload;

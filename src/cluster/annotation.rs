@@ -8,9 +8,15 @@ use super::Target;
 use crate::rollout::declaration::Flags;
 use crate::rollout::name::SignOffName;
 use crate::rollout::position::{Emergency, Position, SignOff};
+use crate::rollout::template::Template;
 
 pub(super) const POSITION: &str = "cbctl.dev/rollout";
 pub(super) const EMERGENCY: &str = "cbctl.dev/emergency";
+pub(super) const UNDO: &str = "cbctl.dev/undo";
+/// On the pod template, as `kubectl rollout restart` writes it.
+pub(super) const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
+/// Of a Deployment and of each ReplicaSet, by the Deployment's controller.
+pub(super) const REVISION: &str = "deployment.kubernetes.io/revision";
 /// Followed by the name of what was signed.
 pub(super) const SIGN_OFF: &str = "sign-off.cbctl.dev/";
 
@@ -41,6 +47,18 @@ pub(super) fn sign_offs(deployment: &Deployment) -> BTreeMap<SignOffName, SignOf
         .collect()
 }
 
+/// The template's number and marks; a mark that cannot be read is none.
+pub(super) fn template(deployment: &Deployment) -> Template {
+    let of_template = deployment.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref());
+    let restarted = of_template.and_then(|metadata| metadata.annotations.as_ref()?.get(RESTARTED).cloned());
+    Template {
+        revision: text(deployment, REVISION).and_then(|number| number.parse().ok()).unwrap_or_default(),
+        restarted,
+        undone: text(deployment, UNDO).and_then(|text| serde_json::from_str(text).ok()),
+        ..Template::default()
+    }
+}
+
 /// What an emergency needs to know of a Deployment whose files are gone.
 pub(super) fn recorded_target(deployment: &Deployment) -> Option<(Target, Flags)> {
     let position = position(deployment)?.ok()?;
@@ -48,6 +66,7 @@ pub(super) fn recorded_target(deployment: &Deployment) -> Option<(Target, Flags)
         deployment: deployment.metadata.name.clone()?,
         container: Some(position.container.clone()),
         flags: position.off.keys().chain(position.changed()).cloned().collect(),
+        revisions: false,
     };
     Some((target, position.off))
 }

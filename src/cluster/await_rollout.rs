@@ -1,24 +1,26 @@
 //! Watching a change until every pod runs it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 
 use super::{Cluster, Error, Target};
-use crate::rollout::name::FlagName;
-use crate::rollout::workload::{FlagValue, Health, Workload};
+use crate::rollout::progress::Goal;
+use crate::rollout::workload::{Health, Workload};
 
-/// Between two looks.
-const INTERVAL: Duration = Duration::from_millis(500);
+/// Between two looks at few pods, and before the last one.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
+/// Between two looks at very many.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How many pods the API server is asked for in a second, so that waiting for a great Deployment does not load it.
+const PODS_PER_SECOND: u32 = 100;
 
 /// What to wait for.
 pub struct Wait<'a> {
     pub target: &'a Target,
     /// The Deployment's generation that the change made.
     pub generation: i64,
-    /// What every pod has to run.
-    pub wanted: &'a BTreeMap<FlagName, FlagValue>,
+    pub goal: &'a Goal,
     /// Pods that are on their way out have to be gone as well: they still run the old values.
     pub until_gone: bool,
     /// A rollout that has failed ends the wait, instead of being given the whole time to recover.
@@ -52,15 +54,13 @@ impl Cluster {
         interrupted: &mut (impl Future<Output = ()> + Unpin),
         mut seen: impl FnMut(&Workload),
     ) -> Ended {
-        let mut ticks = tokio::time::interval(INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut last, mut trouble) = (None, None);
+        let (mut last, mut trouble, mut next): (Option<Workload>, _, _) = (None, None, Instant::now());
         loop {
             tokio::select! {
                 biased;
                 () = &mut *interrupted => return Ended::Interrupted(last),
                 () = tokio::time::sleep_until(wait.deadline) => return Ended::Deadline(last, trouble),
-                looked = async { ticks.tick().await; self.read(wait.target).await } => match looked {
+                looked = async { tokio::time::sleep_until(next).await; self.read(wait.target).await } => match looked {
                     Err(error) if !error.is_transient() => return Ended::Lost(last, error),
                     Err(error) => trouble = Some(error),
                     Ok(found) => {
@@ -77,8 +77,19 @@ impl Cluster {
                     }
                 },
             }
+            let pause = pause(last.as_ref().map_or(0, |last| last.pods.len()));
+            let now = Instant::now();
+            // However long the pauses are, the last look is not long before the deadline.
+            let before_deadline = wait.deadline.checked_sub(SHORTEST_PAUSE).unwrap_or(now);
+            next = (now + pause).min(before_deadline).max(now + SHORTEST_PAUSE);
         }
     }
+}
+
+/// Between two looks at this many pods.
+fn pause(pods: usize) -> Duration {
+    let pods = u32::try_from(pods).unwrap_or(u32::MAX);
+    (Duration::from_secs(1) * pods / PODS_PER_SECOND).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
 }
 
 /// None while the wait goes on.
@@ -87,10 +98,21 @@ fn verdict(wait: &Wait<'_>, workload: &Workload) -> Option<Health> {
     if replicas.observed_generation < wait.generation {
         return None;
     }
-    let arrived = |pod: &crate::rollout::workload::Pod| pod.runs(wait.wanted) || (pod.terminating && !wait.until_gone);
     match replicas.health() {
-        Health::Healthy if workload.pods.iter().all(arrived) => Some(Health::Healthy),
+        Health::Healthy if wait.goal.is_reached_by(&workload.pods, wait.until_gone) => Some(Health::Healthy),
         Health::Failed(reason) if wait.give_up_on_failure => Some(Health::Failed(reason)),
         Health::Healthy | Health::Failed(_) | Health::Progressing => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_pods_are_looked_at_less_often() {
+        for (pods, milliseconds) in [(0, 500), (10, 500), (50, 500), (80, 800), (400, 4_000), (5_000, 10_000)] {
+            assert_eq!(pause(pods), Duration::from_millis(milliseconds), "{pods} pods");
+        }
     }
 }

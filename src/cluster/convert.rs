@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, DeploymentStatus};
 use k8s_openapi::api::core::v1::{Container, EnvVar, Pod as KubePod, PodStatus};
 
 use super::quantity::quantity;
@@ -38,10 +38,12 @@ pub(super) fn workload<'a>(
         container: container.name.clone(),
         resource_version: deployment.metadata.resource_version.clone().unwrap_or_default(),
         flags: flags(container, &wanted),
+        environment: container.env.iter().flatten().map(|entry| entry.name.clone()).collect(),
         owned_elsewhere: ownership::owned_elsewhere(deployment, &container.name, wanted.iter()),
         position,
         emergency: annotation::emergency(deployment),
         sign_offs: annotation::sign_offs(deployment),
+        template: annotation::template(deployment),
         replicas: replicas(deployment),
         paused: spec.and_then(|spec| spec.paused).unwrap_or(false),
         pods: of(&stable),
@@ -129,11 +131,11 @@ pub(super) fn has(deployment: &Deployment, container: &str, wanted: &Flags) -> b
     found.is_some_and(|found| wanted.iter().all(|(flag, value)| is(found, flag, value)))
 }
 
-fn flags(container: &Container, wanted: &BTreeSet<FlagName>) -> BTreeMap<FlagName, FlagSource> {
+pub(super) fn flags(container: &Container, wanted: &BTreeSet<FlagName>) -> BTreeMap<FlagName, FlagSource> {
     wanted.iter().map(|flag| (flag.clone(), flag_source(container, flag))).collect()
 }
 
-fn flag_source(container: &Container, flag: &FlagName) -> FlagSource {
+pub(super) fn flag_source(container: &Container, flag: &FlagName) -> FlagSource {
     let mut entries = container.env.iter().flatten().filter(|entry| entry.name == flag.as_str());
     match (entries.next(), entries.next()) {
         (Some(_), Some(_)) => FlagSource::Twice,
@@ -176,17 +178,22 @@ fn replicas(deployment: &Deployment) -> Replicas {
         .and_then(|progress| progress.last_update_time.as_ref())
         // Whole seconds: the next one is certainly after it.
         .and_then(|time| time.0.checked_add(Duration::from_secs(1)).ok());
-    let DeploymentStatus { observed_generation, updated_replicas, available_replicas, replicas, .. } = status.clone();
+    let message = |condition: &DeploymentCondition| {
+        condition.message.clone().or_else(|| condition.reason.clone()).unwrap_or_else(|| condition.type_.clone())
+    };
+    let DeploymentStatus { observed_generation, updated_replicas, available_replicas, .. } = status.clone();
+    let (available, total) = (available_replicas.unwrap_or_default(), status.replicas.unwrap_or_default());
     Replicas {
         generation: deployment.metadata.generation.unwrap_or_default(),
         observed_generation: observed_generation.unwrap_or_default(),
         desired: spec.and_then(|spec| spec.replicas).unwrap_or(1),
         updated: updated_replicas.unwrap_or_default(),
-        available: available_replicas.unwrap_or_default(),
-        total: replicas.unwrap_or_default(),
-        failure: refused.or(deadline).map(|condition| {
-            condition.message.clone().or_else(|| condition.reason.clone()).unwrap_or_else(|| condition.type_.clone())
-        }),
+        available,
+        total,
+        // Unavailable are those that are missing as well as those that are not ready.
+        missing: (status.unavailable_replicas.unwrap_or_default() + available - total).max(0),
+        refused: refused.map(message),
+        failure: refused.or(deadline).map(message),
         rolled_out,
         progress_deadline: Duration::from_secs(
             spec.and_then(|spec| spec.progress_deadline_seconds)
@@ -207,8 +214,8 @@ fn pod(pod: &KubePod, container: &str, wanted: &BTreeSet<FlagName>) -> Option<Po
     let of_container = spec.containers.iter().find(|found| found.name == container);
     let container_status =
         status.container_statuses.iter().flatten().find(|container_status| container_status.name == container);
-    let ready =
-        status.conditions.iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    let mut conditions = status.conditions.iter().flatten();
+    let ready = conditions.find(|condition| condition.type_ == "Ready" && condition.status == "True");
     Some(Pod {
         name: pod.metadata.name.clone()?,
         template: labels.and_then(|labels| labels.get("pod-template-hash")).cloned().unwrap_or_default(),
@@ -217,9 +224,10 @@ fn pod(pod: &KubePod, container: &str, wanted: &BTreeSet<FlagName>) -> Option<Po
             .or(status.start_time.clone())
             .map(|time| time.0),
         accepted: status.start_time.as_ref().map(|time| time.0),
-        ready,
+        ready_since: ready.and_then(|condition| condition.last_transition_time.clone()).map(|time| time.0),
+        ready: ready.is_some(),
         terminating: pod.metadata.deletion_timestamp.is_some(),
-        waiting: if ready { None } else { why_not_ready(&status) },
+        waiting: if ready.is_some() { None } else { why_not_ready(&status) },
         restarts: container_status.map(|status| status.restart_count).unwrap_or_default(),
         flags: of_container.map(|found| flags(found, wanted)).unwrap_or_default(),
     })

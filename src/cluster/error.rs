@@ -42,6 +42,13 @@ pub enum Error {
         #[source]
         source: Refusal,
     },
+    #[error("cannot list the replicasets of deployment \"{deployment}\" in namespace \"{namespace}\"")]
+    ListReplicaSets {
+        namespace: String,
+        deployment: String,
+        #[source]
+        source: Refusal,
+    },
     #[error("cannot patch deployment \"{name}\" in namespace \"{namespace}\"")]
     PatchDeployment {
         namespace: String,
@@ -157,6 +164,7 @@ impl Error {
             | Self::ListDeployments { source, .. }
             | Self::ListPods { source, .. }
             | Self::ListAllPods { source, .. }
+            | Self::ListReplicaSets { source, .. }
             | Self::PatchDeployment { source, .. }
             | Self::ReadHistory { source, .. }
             | Self::WriteHistory { source, .. }
@@ -205,6 +213,7 @@ impl Error {
             Self::ListPods { namespace, .. } | Self::ListAllPods { namespace, .. } => {
                 ("list", "pods", namespace.as_str())
             }
+            Self::ListReplicaSets { namespace, .. } => ("list", "replicasets", namespace.as_str()),
             Self::PatchDeployment { namespace, .. } => ("patch", "deployments", namespace.as_str()),
             Self::ReadHistory { namespace, .. } => ("get", "configmaps", namespace.as_str()),
             Self::WriteHistory { namespace, .. } => ("create and patch", "configmaps", namespace.as_str()),

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::interrupt::interrupted;
 use super::rehearse::{Way, rehearse};
-use super::settle::{self, Settling};
+use super::settle::{self, Made, Sent, Settling};
 use super::{Aim, Context, Look, known_phase, now, operation, target};
 use crate::cli::Promote;
 use crate::cluster::{Applied, Cluster, Ended, Found, Target, Wait};
@@ -20,6 +20,7 @@ use crate::rollout::declaration::Rollout;
 use crate::rollout::history::entry::{Action, Ending, Entry};
 use crate::rollout::history::usual_time;
 use crate::rollout::plan::{self, Operation, Plan};
+use crate::rollout::progress::Spread;
 use crate::rollout::workload::Workload;
 
 /// How long taking an unhealthy change back may take.
@@ -110,11 +111,11 @@ impl Promotion<'_> {
             ));
         }
 
-        let wanted = plan.wanted();
+        let goal = plan.goal(workload);
         let wait = Wait {
             target: &self.target,
             generation: applied.generation,
-            wanted: &wanted,
+            goal: &goal,
             until_gone: false,
             give_up_on_failure: true,
             deadline,
@@ -125,7 +126,7 @@ impl Promotion<'_> {
                 self.remember(workload, plan, Ending::Done).await;
                 let took = change::took(self.operation.at, now());
                 let headline = format!("done in {took}: {} is entered, every pod is healthy", self.to);
-                Ok(self.answer(Outcome::Done, headline, plan, Some(&after)))
+                Ok(self.answer(Outcome::Done, headline, plan, Some(after.spread(&goal))))
             }
             Ended::Interrupted(_) => {
                 self.remember(workload, plan, Ending::Interrupted).await;
@@ -188,31 +189,33 @@ impl Promotion<'_> {
         };
         let told = |error: &crate::cluster::Error| printer.retrying(error);
         let sent = settle::send(self.cluster, &self.target, (deadline, &mut never), told, false, planned);
-        let (back, applied) = match sent.await {
-            Ok(Ok((_, back, applied))) => (back, applied),
-            Ok(Err(_)) => {
+        let Made { before: unhealthy, plan: back, applied } = match sent.await {
+            Ok(Sent::Made(made)) => *made,
+            Ok(Sent::Nothing(..) | Sent::Overtaken { .. }) => {
                 let overtaken = "somebody else has changed the rollout since";
                 return Err(self.not_taken_back(before, plan, &format!("{why}; {overtaken}"), None).await);
             }
             Err(error) => return Err(self.not_taken_back(before, plan, why, Some(error)).await),
         };
-        let wanted = back.wanted();
+        let goal = back.goal(&unhealthy);
         let settling = Settling {
             context: self.context,
             cluster: self.cluster,
             target: &self.target,
             applied: &applied,
-            wanted: &wanted,
+            goal: &goal,
             began: self.operation.at,
             deadline,
             still_ours: &|seen| back.is_recorded_in(seen),
         };
         let settled = settling.verify(&mut never, "the old values are back").await;
         self.remember(before, plan, if settled.is_ok() { Ending::RolledBack } else { Ending::Unverified }).await;
-        let (after, _) = settled?;
+        let report = |what| self.report(Outcome::Unverified, what, &back, None);
+        let (after, _) = settled.map_err(|unsettled| unsettled.answer(self.context, report))?;
         let headline =
             format!("rollback: {} did not become healthy ({why}); every pod runs the old values again", self.to);
-        Ok(self.answer(Outcome::RolledBack, headline, &back, Some(&after)))
+        let pods = after.spread(&goal);
+        Ok(self.answer(Outcome::RolledBack, headline, &back, Some(pods)))
     }
 
     async fn not_taken_back(
@@ -242,15 +245,19 @@ impl Promotion<'_> {
         self.context.remember(self.cluster, &self.rollout.header.name, Some(before), entry).await;
     }
 
-    fn answer(&self, result: Outcome, headline: String, applied: &Plan, after: Option<&Workload>) -> ExitStatus {
+    fn answer(&self, result: Outcome, headline: String, applied: &Plan, pods: Option<Spread>) -> ExitStatus {
+        self.context.printer.answer(&self.report(result, headline, applied, pods));
+        result.exit_status()
+    }
+
+    fn report(&self, result: Outcome, headline: String, applied: &Plan, pods: Option<Spread>) -> ChangeReport {
         let namespace = &self.cluster.namespace;
         let mut report = ChangeReport::new("promote", &self.target.deployment, namespace, result, headline);
         report.operation = (result != Outcome::DryRun).then(|| self.operation.id.clone());
         report.place = applied.record.place().cloned();
         report.changes = applied.changes.iter().map(change::Applied::of).collect();
-        report.pods = after.map(|after| after.spread(&applied.wanted()));
+        report.pods = pods;
         report.next = (result == Outcome::Done).then(|| "next: cbctl check".to_owned());
-        self.context.printer.answer(&report);
-        result.exit_status()
+        report
     }
 }

@@ -45,6 +45,8 @@ fn word(action: Action) -> &'static str {
     match action {
         Action::Promote => "BreakersPromoted",
         Action::Rollback => "BreakersRolledBack",
+        Action::Undo => "PodTemplateRestored",
+        Action::Restart => "PodsRestarted",
         Action::Emergency => "BreakersSwitchedOff",
     }
 }

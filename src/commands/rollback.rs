@@ -1,107 +1,109 @@
-//! `cbctl rollback [BREAKER…]`: breakers off, or back to before the last step or to an earlier phase. It needs the API server and nothing
-//! else, and tries until the deadline.
+//! `cbctl rollback`: every way back but the emergency's. It needs the API server and nothing else, and tries until the
+//! deadline.
 
-use jiff::Timestamp;
+mod form;
+mod nothing;
+
 use tokio::time::Instant;
 
 use super::interrupt::interrupted;
-use super::settle::{self, Settling};
-use super::{Context, now, operation, target, unknown};
+use super::settle::{self, Made, Sent, Settling};
+use super::{Context, now, operation, target};
 use crate::cli::Rollback;
-use crate::cluster::{Applied, Cluster, Target, retry};
+use crate::cluster::{Cluster, Target, retry};
 use crate::error::{Error, ExitStatus};
 use crate::output::change::{self, ChangeReport, Result as Outcome};
+use crate::output::progress::overtaken;
 use crate::phase_file;
-use crate::rollout::declaration::Rollout;
-use crate::rollout::history::entry::{Action, Ending, Entry};
-use crate::rollout::plan::{self, NothingToRollBack, Operation, Plan, Record};
+use crate::rollout::declaration::Header;
+use crate::rollout::history::entry::{Ending, Entry, NOBODY_KNOWS};
+use crate::rollout::plan::{Operation, Plan};
 use crate::rollout::workload::Workload;
+use form::Form;
+use nothing::Nothing;
 
 pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitStatus, Error> {
     let began = now();
     let deadline = Instant::now() + arguments.timeout;
     let mut interrupted = interrupted();
-    // Which phase lacks a breaker only the phase files say; the step before is on record.
-    let rollout = if arguments.breakers.is_empty() { None } else { Some(known_breakers(context, arguments)?) };
+    let form = Form::of(context, arguments)?;
     let told = |error: &crate::cluster::Error| context.printer.retrying(error);
-    let (cluster, target, name) = find_target(context, rollout.as_ref(), (deadline, &mut interrupted)).await?;
+    let (cluster, target, name) = find_target(context, form.header(), (deadline, &mut interrupted)).await?;
     // Who we are is good to know for the record, and no reason to hold a rollback up.
-    let by = cluster.identity().await.unwrap_or_else(|_| "unknown".to_owned());
+    let by = cluster.identity().await.unwrap_or_else(|_| NOBODY_KNOWS.to_owned());
     let operation = operation(by, began, arguments.write.reason.as_ref());
-    let planned = |workload: &Workload| match (&rollout, &arguments.to) {
-        (Some(rollout), _) => plan::breakers_off(rollout, workload, &arguments.breakers, &operation),
-        (None, Some(phase)) => plan::back_to(workload, phase, &operation),
-        (None, None) => plan::step_back(workload, &operation),
-    };
-    let dry_run = arguments.write.dry_run;
-    let sent = settle::send(&cluster, &target, (deadline, &mut interrupted), told, dry_run, planned).await?;
-    let (before, plan, applied) = match sent {
-        Ok(changed) => changed,
-        Err((workload, reason)) => {
-            let nothing = Nothing { context, cluster: &cluster, target: &target, workload, reason, began, deadline };
-            return nothing.answer(arguments, &mut interrupted).await;
-        }
-    };
-    context.printer.tell(&change::announcement(&done(&plan), &before.deployment, &plan));
-    let remember = async |result| {
+    let remember = async |before: &Workload, plan: &Plan, result| {
         let entry = Entry {
             from: before.recorded_place(),
             to: plan.record.place().cloned(),
             changes: plan.changes.clone(),
-            ..Entry::of(&operation, Action::Rollback, result)
+            ..Entry::of(&operation, form.action(), result)
         };
-        context.remember(&cluster, &name, Some(&before), entry).await;
+        context.remember(&cluster, &name, Some(before), entry).await;
     };
+    let planned = |workload: &Workload| form.plan(workload, &operation);
+    let planned_on = Target { revisions: form.needs_revisions(), ..target.clone() };
+    let (dry_run, limits) = (arguments.write.dry_run, (deadline, &mut interrupted));
+    let Made { before, plan, applied } =
+        match settle::send(&cluster, &planned_on, limits, told, dry_run, planned).await? {
+            Sent::Made(made) => *made,
+            Sent::Nothing(workload, reason) => {
+                let (cluster, target) = (&cluster, &target);
+                let nothing = Nothing { context, cluster, target, workload: *workload, reason, began, deadline };
+                return nothing.answer(arguments, &mut interrupted).await;
+            }
+            Sent::Overtaken { before, plan, now, arrived } => {
+                if arrived {
+                    remember(&before, &plan, Ending::Overtaken).await;
+                }
+                let (what, hint) = overtaken(&now, arrived);
+                return Err(Error::NotArrived { what, hint, source: None });
+            }
+        };
+    let done = change::restored(&plan);
+    context.printer.tell(&change::announcement(&done, &before.deployment, &plan));
     let report = |result, headline| report(&before, &operation, &plan, result, headline);
     if arguments.write.dry_run {
         context.printer.answer(&report(Outcome::DryRun, "dry run: the API server accepts the change".to_owned()));
         return Ok(ExitStatus::Success);
     }
     if arguments.no_wait {
-        remember(Ending::Sent).await;
-        let headline = format!("{} in the deployment; its pods restart now, nobody waits for them", done(&plan));
+        remember(&before, &plan, Ending::Sent).await;
+        let headline = format!("{done} in the deployment; its pods restart now, nobody waits for them");
         context.printer.answer(&report(Outcome::Sent, headline));
         return Ok(ExitStatus::Success);
     }
-    let wanted = plan.wanted();
+    let goal = plan.goal(&before);
     let settling = Settling {
         context,
         cluster: &cluster,
         target: &target,
         applied: &applied,
-        wanted: &wanted,
+        goal: &goal,
         began,
         deadline,
         still_ours: &|seen| plan.is_recorded_in(seen),
     };
-    let settled = settling.verify(&mut interrupted, &done(&plan)).await;
-    let result = if settled.is_ok() { Ending::Done } else { Ending::Unverified };
-    remember(result).await;
-    let (after, headline) = settled?;
+    let settled = settling.verify(&mut interrupted, &done).await;
+    remember(&before, &plan, if settled.is_ok() { Ending::Done } else { Ending::Unverified }).await;
+    let (after, headline) = match settled {
+        Ok(settled) => settled,
+        Err(unsettled) => return Err(unsettled.answer(context, |what| report(Outcome::Unverified, what))),
+    };
     let mut report = report(Outcome::Done, headline);
-    report.pods = Some(after.spread(&wanted));
+    report.pods = Some(after.spread(&goal));
     context.printer.answer(&report);
     Ok(ExitStatus::Success)
-}
-
-fn known_breakers(context: &Context, arguments: &Rollback) -> Result<Rollout, Error> {
-    let rollout = context.rollout()?;
-    let known: Vec<&str> = rollout.header.breakers.iter().map(|breaker| breaker.name.as_str()).collect();
-    let stranger = arguments.breakers.iter().find(|breaker| !known.contains(&breaker.as_str()));
-    match stranger {
-        Some(stranger) => Err(unknown("breaker", stranger.as_str(), &known)),
-        None => Ok(rollout),
-    }
 }
 
 /// The target by rollout.yaml or, where that cannot be used, by the one record in the namespace.
 async fn find_target(
     context: &Context,
-    rollout: Option<&Rollout>,
+    header: Option<&Header>,
     (deadline, interrupted): (Instant, &mut (impl Future<Output = ()> + Unpin)),
 ) -> Result<(Cluster, Target, String), Error> {
-    let header = match rollout {
-        Some(rollout) => Ok(rollout.header.clone()),
+    let header = match header {
+        Some(header) => Ok(header.clone()),
         None => phase_file::load_header(&context.global.files),
     };
     match header {
@@ -123,81 +125,11 @@ async fn find_target(
     }
 }
 
-fn done(plan: &Plan) -> String {
-    match &plan.record {
-        Record::Write(position) => format!("back at {}, step {}", position.place.phase, position.place.step),
-        Record::Remove => "back to before the rollout began".to_owned(),
-        Record::Keep => "off".to_owned(),
-    }
-}
-
-/// A rollback that changes nothing in the Deployment.
-struct Nothing<'a> {
-    context: &'a Context,
-    cluster: &'a Cluster,
-    target: &'a Target,
-    workload: Workload,
-    reason: NothingToRollBack,
-    began: Timestamp,
-    deadline: Instant,
-}
-
-impl Nothing<'_> {
-    /// The pods may still be on their way: an earlier rollback may have been left before it had arrived.
-    async fn answer(
-        &self,
-        arguments: &Rollback,
-        interrupted: &mut (impl Future<Output = ()> + Unpin),
-    ) -> Result<ExitStatus, Error> {
-        let why = match self.reason {
-            NothingToRollBack::NoEarlierStep => "no step is on record that could be taken back",
-            NothingToRollBack::AlreadyOff => "already off",
-            NothingToRollBack::AlreadyThere => "the rollout stands in that phase",
-            NothingToRollBack::EmergencyInForce => {
-                "an emergency rollback is in force, every breaker is off until the next promote"
-            }
-            NothingToRollBack::NeverThere => {
-                let what = "no step from that phase is on record; cbctl status shows where the rollout is".to_owned();
-                return Err(Error::Unverified { what, source: None });
-            }
-            NothingToRollBack::EmergencyOverridden => {
-                let what = "an emergency rollback is in force, and somebody has switched a breaker on again: \
-                            cbctl rollback --emergency"
-                    .to_owned();
-                return Err(Error::Unverified { what, source: None });
-            }
-            NothingToRollBack::RecordUnreadable => {
-                let what = "the recorded position cannot be read: cbctl rollback BREAKER, or --emergency".to_owned();
-                return Err(Error::Unverified { what, source: None });
-            }
-        };
-        let (deployment, namespace) = (&self.workload.deployment, &self.workload.namespace);
-        let mut headline = format!("nothing to do: {why}");
-        if !arguments.no_wait && !arguments.write.dry_run {
-            let wanted = self.workload.literals();
-            let settling = Settling {
-                context: self.context,
-                cluster: self.cluster,
-                target: self.target,
-                applied: &Applied { generation: self.workload.replicas.generation },
-                wanted: &wanted,
-                began: self.began,
-                deadline: self.deadline,
-                still_ours: &|_| true,
-            };
-            let (after, _) = settling.verify(interrupted, why).await?;
-            headline = format!("{headline}; {}", change::progress(&after.spread(&wanted)));
-        }
-        let report = ChangeReport::new("rollback", deployment, namespace, Outcome::NothingToDo, headline);
-        self.context.printer.answer(&report);
-        Ok(ExitStatus::Success)
-    }
-}
-
 fn report(before: &Workload, operation: &Operation, plan: &Plan, result: Outcome, headline: String) -> ChangeReport {
     let mut report = ChangeReport::new("rollback", &before.deployment, &before.namespace, result, headline);
     report.operation = (result != Outcome::DryRun).then(|| operation.id.clone());
     report.place = plan.record.place().cloned();
     report.changes = plan.changes.iter().map(change::Applied::of).collect();
+    report.kept = plan.kept().cloned().collect();
     report
 }

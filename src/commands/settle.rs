@@ -1,7 +1,7 @@
 //! The way back: sending a rollback until it is through, waiting until it has arrived in every pod, and saying
 //! honestly how far it came.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -9,13 +9,34 @@ use tokio::time::Instant;
 use super::{Context, now};
 use crate::cluster::{Applied, Cluster, Ended, Error as ClusterError, Found, Target, Wait, retry};
 use crate::error::Error;
-use crate::output::change;
-use crate::rollout::name::FlagName;
-use crate::rollout::plan::Plan;
-use crate::rollout::workload::{FlagValue, Workload};
+use crate::output::Printer;
+use crate::output::change::{self, ChangeReport};
+use crate::output::progress::{expected, not_arrived, progress};
+use crate::rollout::plan::{Fate, Plan};
+use crate::rollout::progress::{Goal, Spread};
+use crate::rollout::workload::Workload;
 
-/// A change that the API server has taken, with what was there before; or why there is none to make.
-pub(super) type Sent<N> = Result<(Workload, Plan, Applied), (Workload, N)>;
+/// A change that the API server has taken, with what was there before.
+pub(super) struct Made {
+    pub before: Workload,
+    pub plan: Plan,
+    pub applied: Applied,
+}
+
+/// What became of sending a change.
+pub(super) enum Sent<N> {
+    Made(Box<Made>),
+    /// There is none to make.
+    Nothing(Box<Workload>, N),
+    /// The answer to it was lost, and somebody has moved the rollout on since it was planned: planning again would take
+    /// that back too, which nobody asked for. `arrived` if it is certain that it was made before.
+    Overtaken {
+        before: Box<Workload>,
+        plan: Box<Plan>,
+        now: Box<Workload>,
+        arrived: bool,
+    },
+}
 
 /// Plans on what is there and sends it, again and again until it is through or the deadline passes. A change whose
 /// answer was lost is recognised by what it wrote, and is not made twice.
@@ -27,19 +48,34 @@ pub(super) async fn send<N>(
     dry_run: bool,
     planned: impl Fn(&Workload) -> Result<Plan, N>,
 ) -> Result<Sent<N>, ClusterError> {
-    let mut sent: Option<(Workload, Plan)> = None;
+    // The latest change that may have arrived unheard, even late. One that was refused has not.
+    let mut unheard: Option<(Workload, Plan)> = None;
     let attempt = async || {
-        let Found { workload, .. } = cluster.read(target).await?;
-        if let Some((before, plan)) = sent.take_if(|(_, plan)| plan.is_applied_to(&workload)) {
-            let applied = Applied { generation: workload.replicas.generation };
-            return Ok(Ok((before, plan, applied)));
+        let Found { workload: found, .. } = cluster.read(target).await?;
+        let fate = unheard.as_ref().map(|(before, plan)| plan.fate(before, &found));
+        if fate == Some(Fate::Arrived)
+            && let Some((before, plan)) = unheard.take()
+        {
+            let applied = Applied { generation: found.replicas.generation };
+            return Ok(Sent::Made(Box::new(Made { before, plan, applied })));
         }
-        match planned(&workload) {
-            Err(nothing) => Ok(Err((workload, nothing))),
-            Ok(plan) => {
-                let (before, plan) = sent.insert((workload, plan));
-                let applied = cluster.apply(plan, before, dry_run).await?;
-                Ok(Ok((before.clone(), plan.clone(), applied)))
+        let plan = match planned(&found) {
+            Ok(plan) => plan,
+            Err(nothing) => return Ok(Sent::Nothing(Box::new(found), nothing)),
+        };
+        if let Some(Fate::Overtaken { arrived }) = fate
+            && let Some((before, plan)) = unheard.take()
+        {
+            let (before, plan, now) = (Box::new(before), Box::new(plan), Box::new(found));
+            return Ok(Sent::Overtaken { before, plan, now, arrived });
+        }
+        match cluster.apply(&plan, &found, dry_run).await {
+            Ok(applied) => Ok(Sent::Made(Box::new(Made { before: found, plan, applied }))),
+            Err(error) => {
+                if !error.is_conflict() && !dry_run {
+                    unheard = Some((found, plan));
+                }
+                Err(error)
             }
         }
     };
@@ -53,15 +89,35 @@ pub(super) async fn watch(
     wait: &Wait<'_>,
     interrupted: &mut (impl Future<Output = ()> + Unpin),
 ) -> Ended {
-    let mut told = String::new();
-    let seen = |seen: &Workload| {
-        let progress = change::progress(&seen.spread(wait.wanted));
-        if progress != told {
-            context.printer.tell(&progress);
-            told = progress;
-        }
-    };
+    let mut telling = Telling::new(wait.deadline);
+    let seen = |seen: &Workload| telling.tell(&context.printer, seen.spread(wait.goal), wait.goal, seen.readiness());
     cluster.await_rollout(wait, interrupted, seen).await
+}
+
+/// Tells how far a change has come, and how long it may take, whenever that is something new.
+pub(super) struct Telling {
+    began: Instant,
+    deadline: Instant,
+    told: Option<Spread>,
+    /// Pods that ran the new values when it began.
+    already: Option<usize>,
+}
+
+impl Telling {
+    pub(super) fn new(deadline: Instant) -> Self {
+        Self { began: Instant::now(), deadline, told: None, already: None }
+    }
+
+    pub(super) fn tell(&mut self, printer: &Printer, spread: Spread, goal: &Goal, readiness: Option<Duration>) {
+        let already = *self.already.get_or_insert(spread.new);
+        if self.told.as_ref() == Some(&spread) {
+            return;
+        }
+        let left = spread.time_left(spread.new.saturating_sub(already), self.began.elapsed(), readiness);
+        let at_most = self.deadline.saturating_duration_since(Instant::now());
+        printer.tell(&format!("{}{}", progress(&spread, goal), expected(left, at_most)));
+        self.told = Some(spread);
+    }
 }
 
 /// A rollback that the API server has taken.
@@ -70,34 +126,42 @@ pub(super) struct Settling<'a> {
     pub cluster: &'a Cluster,
     pub target: &'a Target,
     pub applied: &'a Applied,
-    pub wanted: &'a BTreeMap<FlagName, FlagValue>,
+    pub goal: &'a Goal,
     pub began: Timestamp,
     pub deadline: Instant,
     pub still_ours: &'a dyn Fn(&Workload) -> bool,
 }
 
+/// A rollback that is in the deployment, and was not seen to arrive in every pod.
+pub(super) struct Unsettled {
+    what: String,
+    hint: String,
+    pods: Option<Spread>,
+    source: Option<ClusterError>,
+}
+
 impl Settling<'_> {
-    /// Waits until every pod runs the wanted values and all others are gone; the headline begins with what is true.
+    /// Waits until every pod runs what is wanted and all others are gone; the headline begins with what is true.
     ///
     /// # Errors
-    /// [`Error::Unverified`] with the state of the pods when time runs out or somebody interrupts.
+    /// The state of the pods when time runs out or somebody interrupts.
     pub(super) async fn verify(
         &self,
         interrupted: &mut (impl Future<Output = ()> + Unpin),
         done: &str,
-    ) -> Result<(Workload, String), Error> {
+    ) -> Result<(Workload, String), Unsettled> {
         let wait = Wait {
             target: self.target,
             generation: self.applied.generation,
-            wanted: self.wanted,
+            goal: self.goal,
             until_gone: true,
             give_up_on_failure: false,
             deadline: self.deadline,
             still_ours: self.still_ours,
         };
-        let (what, last, source) = match watch(self.context, self.cluster, &wait, interrupted).await {
+        let (end, last, source) = match watch(self.context, self.cluster, &wait, interrupted).await {
             Ended::Done(after) => {
-                let pods = change::progress(&after.spread(self.wanted));
+                let pods = progress(&after.spread(self.goal), self.goal);
                 return Ok((after, format!("done in {}: {done}; {pods}", change::took(self.began, now()))));
             }
             Ended::Interrupted(last) => ("interrupted", last, None),
@@ -106,22 +170,32 @@ impl Settling<'_> {
             Ended::Lost(last, source) => ("nothing more can be seen of it", last, Some(source)),
             Ended::Overtaken(last) => ("somebody else has changed the rollout since", Some(last), None),
         };
-        Err(unverified(what, last.as_ref(), self.wanted, source))
+        Err(Unsettled::of(end, last.as_ref(), self.goal, source))
     }
 }
 
-/// A change that is made, and how far it is known to have come.
-pub(super) fn unverified(
-    why: &str,
-    last: Option<&Workload>,
-    wanted: &BTreeMap<FlagName, FlagValue>,
-    source: Option<ClusterError>,
-) -> Error {
-    let state = match last {
-        None => "nobody could look at the pods".to_owned(),
-        Some(last) if last.paused => "the deployment is paused: kubectl rollout resume".to_owned(),
-        Some(last) => change::progress(&last.spread(wanted)),
-    };
-    let what = format!("{why}: the change is in the deployment, but not verified in every pod: {state}");
-    Error::Unverified { what, source: source.map(Box::new) }
+impl Unsettled {
+    /// A change that is made, and how far it is known to have come.
+    pub(super) fn of(end: &str, last: Option<&Workload>, goal: &Goal, source: Option<ClusterError>) -> Self {
+        let pods = last.map(|last| last.spread(goal));
+        let (state, hint) = match &pods {
+            None => ("nobody could look at the pods".to_owned(), None),
+            Some(spread) => not_arrived(spread, goal),
+        };
+        let what = format!("{end}: the change is in the deployment, but not verified in every pod: {state}");
+        let hint = hint.unwrap_or_else(|| "cbctl status shows where things stand".to_owned());
+        Self { what, hint, pods, source }
+    }
+
+    /// Prints how far it came, for programs, and turns into the error that tells people.
+    pub(super) fn answer(self, context: &Context, report: impl FnOnce(String) -> ChangeReport) -> Error {
+        let mut report = report(self.what.clone());
+        report.pods.clone_from(&self.pods);
+        context.printer.answer(&report);
+        self.error()
+    }
+
+    pub(super) fn error(self) -> Error {
+        Error::NotArrived { what: self.what, hint: self.hint, source: self.source.map(Box::new) }
+    }
 }

@@ -8,9 +8,11 @@ use super::words::{duration, plural, since};
 use super::{Report, SCHEMA, table};
 use crate::error::ExitStatus;
 use crate::rollout::name::FlagName;
-use crate::rollout::plan::{Change, Plan};
+use crate::rollout::plan::{Change, Plan, Record};
 use crate::rollout::position::Place;
-use crate::rollout::workload::{FlagSource, FlagValue, Spread};
+use crate::rollout::progress::Spread;
+use crate::rollout::template::TemplateChange;
+use crate::rollout::workload::{FlagSource, FlagValue};
 
 /// What became of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -25,6 +27,8 @@ pub enum Result {
     NothingToDo,
     /// It did not become healthy and was taken back.
     RolledBack,
+    /// The API server took it, and it was not seen to arrive in every pod.
+    Unverified,
 }
 
 /// What a command changed.
@@ -40,6 +44,9 @@ pub struct ChangeReport {
     /// Where the rollout stands afterwards.
     pub place: Option<Place>,
     pub changes: Vec<Applied>,
+    /// Breakers that stay off, though what is restored has them on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<FlagName>,
     pub pods: Option<Spread>,
     /// What happened, in a sentence.
     #[serde(rename = "summary")]
@@ -70,6 +77,7 @@ impl ChangeReport {
             exit: result.exit_status() as u8,
             place: None,
             changes: Vec::new(),
+            kept: Vec::new(),
             pods: None,
             headline,
             next: None,
@@ -82,6 +90,7 @@ impl Result {
         match self {
             Self::Done | Self::Sent | Self::DryRun | Self::NothingToDo => ExitStatus::Success,
             Self::RolledBack => ExitStatus::RolledBack,
+            Self::Unverified => ExitStatus::Error,
         }
     }
 }
@@ -98,10 +107,35 @@ impl Applied {
 
 impl Report for ChangeReport {
     fn lines(&self) -> Vec<String> {
+        // People are told by the error that follows.
+        if self.result == Result::Unverified {
+            return Vec::new();
+        }
         let mut lines = changes(&self.deployment, &self.changes);
         lines.push(self.headline.clone());
+        if !self.kept.is_empty() {
+            let kept: Vec<&str> = self.kept.iter().map(FlagName::as_str).collect();
+            lines.push(format!("off, and stay off: {}", kept.join(", ")));
+        }
         lines.extend(self.next.clone());
         lines
+    }
+}
+
+/// What a rollback has restored.
+pub fn restored(plan: &Plan) -> String {
+    let back = match &plan.record {
+        Record::Write(position) => Some(format!("back at {}, step {}", position.place.phase, position.place.step)),
+        Record::Remove => Some("back to before the rollout began".to_owned()),
+        Record::Keep => None,
+    };
+    match (&plan.template, back) {
+        (None, back) => back.unwrap_or_else(|| "off".to_owned()),
+        (Some(TemplateChange::Restart { .. }), _) => "restarted".to_owned(),
+        (Some(TemplateChange::Undo { revision, .. }), None) => format!("revision {} is back", revision.number),
+        (Some(TemplateChange::Undo { revision, .. }), Some(back)) => {
+            format!("revision {} is back, and the rollout {back}", revision.number)
+        }
     }
 }
 
@@ -123,26 +157,6 @@ fn changes(deployment: &str, changes: &[Applied]) -> Vec<String> {
         vec![object, change.flag.to_string(), change_text]
     });
     table::lines(&[], &[], rows)
-}
-
-/// One line of progress: how many pods run what.
-pub fn progress(spread: &Spread) -> String {
-    let all = spread.total();
-    let run = if all == 1 { "runs" } else { "run" };
-    let mut parts = vec![format!("{} of {} {run} the new values", spread.new, plural(all as u64, "pod"))];
-    if spread.starting > 0 {
-        parts.push(format!("{} starting{}", spread.starting, waiting(spread)));
-    }
-    if spread.old > 0 {
-        parts.push(format!("{} still old", spread.old));
-    }
-    parts.join(", ")
-}
-
-/// Why pods wait, such as " (2 `CrashLoopBackOff`)".
-fn waiting(spread: &Spread) -> String {
-    let reasons: Vec<String> = spread.waiting.iter().map(|(reason, pods)| format!("{pods} {reason}")).collect();
-    if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) }
 }
 
 /// How long an operation took.

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::change::{self, Applied};
+use super::change::Applied;
 use super::words::{count, duration, plural};
 use super::{Report, SCHEMA, table};
 use crate::error::ExitStatus;
 use crate::rollout::position::Place;
-use crate::rollout::workload::Spread;
+use crate::rollout::progress::{Goal, Spread};
 
 /// How far it came in one Deployment, from the best to the worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -153,7 +153,10 @@ fn headline(result: Result, rows: &[Row], counts: &BTreeMap<Result, usize>, took
     match result {
         Result::Done => {
             let pods: Spread = rows.iter().filter_map(|row| row.pods.clone()).sum();
-            format!("done in {took}: {breakers} is off; {}", change::progress(&pods))
+            format!(
+                "done in {took}: {breakers} is off; {}",
+                super::progress::progress(&pods, &Goal::Values(BTreeMap::new()))
+            )
         }
         Result::Sent if rows.len() == 1 => "off in the deployment; its pods restart now, nobody waits for them".into(),
         Result::Sent => {

@@ -114,6 +114,8 @@ pub fn verb(action: Action) -> &'static str {
     match action {
         Action::Promote => "promote",
         Action::Rollback => "rollback",
+        Action::Undo => "undo",
+        Action::Restart => "restart",
         Action::Emergency => "emergency",
     }
 }
@@ -128,7 +130,7 @@ pub fn place(place: Option<&Place>) -> String {
 pub fn destination(entry: &Entry, to: Option<&Place>) -> String {
     match (entry.action, to) {
         (Action::Emergency, None) => "every breaker off".to_owned(),
-        (Action::Promote | Action::Rollback | Action::Emergency, to) => place(to),
+        (_, to) => place(to),
     }
 }
 

@@ -43,7 +43,8 @@ pub fn obstacle(obstacle: &Obstacle) -> String {
              (expose: full)"
         ),
         Obstacle::Unmanageable { flag, source } => {
-            format!("{flag} is {}: make it a plain value of the container first", source_of(source))
+            let adopt = if source.is_restorable() { ", or --adopt takes it over" } else { "" };
+            format!("{flag} is {}: make it a plain value of the container first{adopt}", source_of(source))
         }
         Obstacle::OwnedElsewhere { flag, manager } => {
             format!("{flag} belongs to {manager}, which would put it back: take it out of what that tool applies")

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use super::declaration::Flags;
 use super::name::FlagName;
-use super::workload::{FlagValue, Health, Workload};
+use super::progress::Goal;
+use super::workload::{Health, Workload};
 
 /// What the name of a canary adds to that of the Deployment that it stands beside.
 const CANARY: &str = "-canary";
@@ -67,16 +68,16 @@ pub fn choose(listed: &[Listed], named: &Flags, container: Option<&str>) -> Vec<
 }
 
 /// Whether every pod runs these values and all others are gone.
-pub fn is_over(workload: &Workload, generation: i64, wanted: &BTreeMap<FlagName, FlagValue>) -> bool {
+pub fn is_over(workload: &Workload, generation: i64, goal: &Goal) -> bool {
     workload.replicas.observed_generation >= generation
         && workload.replicas.health() == Health::Healthy
-        && workload.pods.iter().all(|pod| pod.runs(wanted))
+        && goal.is_reached_by(&workload.pods, true)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::tests::workload;
-    use super::super::workload::{FlagSource, Pod, Replicas};
+    use super::super::workload::{FlagSource, FlagValue, Pod, Replicas};
     use super::*;
 
     fn flags(names: &[&str]) -> Flags {
@@ -129,6 +130,7 @@ mod tests {
             name: format!("shop-6f7d-{value}"),
             template: "6f7d".into(),
             started: None,
+            ready_since: None,
             accepted: None,
             ready: true,
             terminating,
@@ -136,7 +138,7 @@ mod tests {
             restarts: 0,
             flags: [("CB_CACHE".parse().unwrap(), FlagSource::Value(FlagValue::Literal(value.into())))].into(),
         };
-        let wanted = [("CB_CACHE".parse().unwrap(), FlagValue::Literal("false".into()))].into();
+        let goal = Goal::Values([("CB_CACHE".parse().unwrap(), FlagValue::Literal("false".into()))].into());
         let seen = |observed_generation, pods: Vec<Pod>| {
             let replicas = Replicas {
                 generation: observed_generation,
@@ -149,12 +151,12 @@ mod tests {
             };
             Workload { replicas, pods, ..workload(&[]) }
         };
-        assert!(is_over(&seen(7, vec![pod("false", false)]), 7, &wanted));
-        assert!(is_over(&seen(8, vec![pod("false", false)]), 7, &wanted), "and somebody wrote since");
-        assert!(!is_over(&seen(6, vec![pod("false", false)]), 7, &wanted), "the controller has not seen the change");
-        assert!(!is_over(&seen(7, vec![pod("false", false), pod("true", false)]), 7, &wanted));
-        assert!(!is_over(&seen(7, vec![pod("false", false), pod("true", true)]), 7, &wanted), "it still runs");
+        assert!(is_over(&seen(7, vec![pod("false", false)]), 7, &goal));
+        assert!(is_over(&seen(8, vec![pod("false", false)]), 7, &goal), "and somebody wrote since");
+        assert!(!is_over(&seen(6, vec![pod("false", false)]), 7, &goal), "the controller has not seen the change");
+        assert!(!is_over(&seen(7, vec![pod("false", false), pod("true", false)]), 7, &goal));
+        assert!(!is_over(&seen(7, vec![pod("false", false), pod("true", true)]), 7, &goal), "it still runs");
         let canary = Workload { canary: vec![pod("true", false)], ..seen(7, vec![pod("false", false)]) };
-        assert!(is_over(&canary, 7, &wanted) && !is_over(&canary.with_canary(), 7, &wanted));
+        assert!(is_over(&canary, 7, &goal) && !is_over(&canary.with_canary(), 7, &goal));
     }
 }

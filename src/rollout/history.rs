@@ -31,7 +31,8 @@ pub fn additions(newest: &Page, seen: Option<&Workload>, entry: &Entry) -> Vec<E
 /// which a node was lost, shall not stand against every promotion that follows.
 pub fn usual_time(newest: &Page) -> Option<Duration> {
     const TIMES: usize = 5;
-    let replaced = |entry: &Entry| entry.action == Action::Emergency || !entry.changes.is_empty();
+    let by_values = |action| matches!(action, Action::Promote | Action::Rollback);
+    let replaced = |entry: &Entry| !by_values(entry.action) || !entry.changes.is_empty();
     let took = |entry: &Entry| Duration::try_from_secs_f64(entry.took_seconds?).ok();
     let done =
         newest.links().rev().map(|link| link.entry).filter(|entry| entry.result == Ending::Done && replaced(entry));

@@ -8,13 +8,14 @@ use std::collections::{HashSet, VecDeque};
 use jiff::Timestamp;
 
 use super::decision::{self, Outcome};
-use super::declaration::{Gate, Rollout};
+use super::declaration::{Flags, Gate, Rollout};
 use super::plan::{self, Change, NothingToRollBack, Operation, Plan};
 use super::position::SignOff;
 use super::route::{Destination, Route};
 use super::standing::Standing;
+use super::template::Revision;
 use super::tests::{all_off, apply, at, flag, literal, operation, rollout as declared, switch_off};
-use super::workload::{FlagValue, Workload};
+use super::workload::{FlagSource, FlagValue, Workload};
 use crate::judge::verdict::Judgement;
 
 /// When everything happens; what was baked began at zero.
@@ -27,6 +28,8 @@ struct Rules {
     step_back: fn(&Workload, &Operation) -> Result<Plan, NothingToRollBack>,
     /// Both breakers.
     breakers_off: fn(&Workload) -> Result<Plan, NothingToRollBack>,
+    /// Back to the revision before; which flags that had is up to the world.
+    undo: fn(&Workload) -> Result<Plan, NothingToRollBack>,
     emergency: fn(&Workload) -> Workload,
     /// What the API server makes of a plan; the flag says whether it was made for another version.
     send: fn(&Workload, &Plan, bool) -> Workload,
@@ -41,6 +44,7 @@ const PRODUCTION: Rules = Rules {
     },
     step_back: plan::step_back,
     breakers_off: |workload| plan::breakers_off(&rollout(), workload, &both(), &operation(NOW)),
+    undo: |workload| plan::undo(Some(&rollout()), &rollout().header.breakers_off(), workload, &operation(NOW)),
     emergency: |workload| switch_off(workload, NOW),
     send: |workload, plan, stale| if stale { workload.clone() } else { apply(workload, plan) },
 };
@@ -52,6 +56,7 @@ enum Kind {
     BackToShadow,
     OneBreakerOff,
     BothOff,
+    Undo,
 }
 
 /// An operation between its read and its write.
@@ -120,6 +125,18 @@ fn phase(workload: &Workload) -> Option<usize> {
     Standing::of(&rollout(), workload).place.map(|place| place.phase)
 }
 
+/// The workload with an earlier revision in which both breakers have this value, and nothing else was different.
+fn with_revision(workload: &Workload, value: &FlagSource) -> Workload {
+    let mut with = workload.clone();
+    // Somebody has changed the template since the last time.
+    with.template.undone = None;
+    let mut flags = workload.flags.clone();
+    flags.extend(["CB_CACHE", "CB_HTTP"].map(|name| (flag(name), value.clone())));
+    let (hash, template) = ("4f7d".to_owned(), "{}".to_owned());
+    with.template.previous = Some(Revision { number: 1, hash, template, flags, differs_elsewhere: false });
+    with
+}
+
 /// What one move of anybody leads to, or what it violates.
 fn moves(rules: &Rules, state: &State) -> Result<Vec<State>, Invariant> {
     let mut next = Vec::new();
@@ -186,13 +203,13 @@ fn moves(rules: &Rules, state: &State) -> Result<Vec<State>, Invariant> {
                     return Err(Invariant::NeverOnWithoutAPass);
                 }
             }
-            Kind::StepBack | Kind::BackToShadow | Kind::OneBreakerOff | Kind::BothOff if on => {
+            Kind::StepBack | Kind::BackToShadow | Kind::OneBreakerOff | Kind::BothOff | Kind::Undo if on => {
                 return Err(Invariant::RollbackOnlySwitchesOff);
             }
             Kind::StepBack if !pending.stale && (rules.step_back)(&after, &operation(NOW)).is_ok() => {
                 return Err(Invariant::TakenBackOnce);
             }
-            Kind::StepBack | Kind::BackToShadow | Kind::OneBreakerOff | Kind::BothOff => {}
+            Kind::StepBack | Kind::BackToShadow | Kind::OneBreakerOff | Kind::BothOff | Kind::Undo => {}
         }
         written(after, Some(index));
     }
@@ -216,7 +233,9 @@ fn moves(rules: &Rules, state: &State) -> Result<Vec<State>, Invariant> {
             back(Kind::OneBreakerOff, plan::breakers_off(&rollout(), workload, &both()[1..], &operation(NOW))),
             back(Kind::BothOff, (rules.breakers_off)(workload)),
         ];
-        for (kind, plan) in planned.into_iter().flatten() {
+        let revisions = [literal("true"), literal("false"), FlagSource::Value(FlagValue::Absent)];
+        let undone = revisions.iter().map(|value| back(Kind::Undo, (rules.undo)(&with_revision(workload, value))));
+        for (kind, plan) in planned.into_iter().chain(undone).flatten() {
             becomes(Some(Pending { kind, plan, stale: false }));
         }
     }
@@ -300,6 +319,14 @@ fn every_invariant_finds_the_fault_it_is_there_for() {
                     plan.changes.push(Change { flag: on, before, after: FlagValue::Literal("true".into()) });
                     Ok(plan)
                 },
+                ..production
+            },
+        ),
+        (
+            Invariant::RollbackOnlySwitchesOff,
+            Rules {
+                // A revision is restored as it was, like `kubectl rollout undo` does.
+                undo: |workload| plan::undo(Some(&rollout()), &Flags::new(), workload, &operation(NOW)),
                 ..production
             },
         ),

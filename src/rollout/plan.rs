@@ -1,4 +1,6 @@
-//! The change to make: flags and record together, as one value that is printed, dry-run and applied as it is.
+//! The change to make: flags, template and record together, as one value that is printed, dry-run and applied as it is.
+
+mod template;
 
 use std::collections::BTreeMap;
 
@@ -9,14 +11,20 @@ use super::declaration::{Flags, Rollout};
 use super::history::verify::Anchor;
 use super::name::{BreakerName, FlagName, PhaseName};
 use super::position::{Place, Position, Taken};
+use super::progress::Goal;
 use super::route::{Destination, Route};
 use super::standing::{Standing, StandingPlace};
+use super::template::TemplateChange;
 use super::workload::{FlagSource, FlagValue, Workload};
+
+pub use template::{restart, undo};
 
 /// One patch of the Deployment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     pub changes: Vec<Change>,
+    /// What else becomes of the pod template.
+    pub template: Option<TemplateChange>,
     pub record: Record,
     /// Takes the mark of an emergency away.
     pub accepts_emergency: bool,
@@ -42,6 +50,17 @@ impl Record {
             Self::Remove | Self::Keep => None,
         }
     }
+}
+
+/// What became of a plan whose answer was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is what is there now.
+    Arrived,
+    /// Somebody has moved the rollout on; `arrived` if it is certain that this plan was carried out before.
+    Overtaken { arrived: bool },
+    /// It was not carried out.
+    Missing,
 }
 
 /// One flag that becomes another value.
@@ -79,6 +98,14 @@ pub enum NothingToRollBack {
     EmergencyOverridden,
     /// There is a record, and it cannot be read.
     RecordUnreadable,
+    /// The cluster knows no revision of the pod template but the present one.
+    NoEarlierRevision,
+    /// The last change of the pod template was a return to the revision before.
+    AlreadyUndone,
+    /// The revision before differs only in breakers that are off and stay so.
+    SameButForBreakers,
+    /// The Deployment is paused: a restart would replace no pod.
+    Paused,
 }
 
 impl Plan {
@@ -86,10 +113,12 @@ impl Plan {
     pub fn is_applied_to(&self, workload: &Workload) -> bool {
         let changed = |change: &Change| match workload.flags.get(&change.flag) {
             Some(FlagSource::Value(value)) => *value == change.after,
-            Some(FlagSource::Twice | FlagSource::MaybeFrom(_)) => false,
-            None => change.after == FlagValue::Absent,
+            // Absent from the list is all that a change can make of it.
+            Some(FlagSource::MaybeFrom(_)) | None => change.after == FlagValue::Absent,
+            Some(FlagSource::Twice) => false,
         };
-        self.is_recorded_in(workload) && self.changes.iter().all(changed)
+        let template = self.template.as_ref().is_none_or(|template| template.is_applied_to(&workload.template));
+        template && self.is_recorded_in(workload) && self.changes.iter().all(changed)
     }
 
     /// Whether the record is the one that this plan writes.
@@ -116,12 +145,64 @@ impl Plan {
         if self.accepts_emergency {
             after.emergency = None;
         }
+        match &self.template {
+            Some(TemplateChange::Restart { at }) => after.template.restarted = Some(at.to_string()),
+            Some(TemplateChange::Undo { mark, .. }) => after.template.undone = Some(mark.clone()),
+            None => {}
+        }
         after
     }
 
-    /// The values that every pod runs when the plan is done.
-    pub fn wanted(&self) -> BTreeMap<FlagName, FlagValue> {
-        self.changes.iter().map(|change| (change.flag.clone(), change.after.clone())).collect()
+    /// What every pod runs when the plan is done that was made on this.
+    pub fn goal(&self, before: &Workload) -> Goal {
+        let known = match &self.template {
+            None => {
+                let wanted = self.changes.iter().map(|change| (change.flag.clone(), change.after.clone()));
+                return Goal::Values(wanted.collect());
+            }
+            Some(TemplateChange::Undo { revision, kept, .. }) if kept.is_empty() => Some(&revision.hash),
+            Some(TemplateChange::Undo { .. } | TemplateChange::Restart { .. }) => None,
+        };
+        Goal::other_template(before, known)
+    }
+
+    /// Breakers that a return to an earlier template would have switched on, and that stay as they are.
+    pub fn kept(&self) -> impl Iterator<Item = &FlagName> {
+        let kept = match &self.template {
+            Some(TemplateChange::Undo { kept, .. }) => Some(kept),
+            Some(TemplateChange::Restart { .. }) | None => None,
+        };
+        kept.into_iter().flat_map(BTreeMap::keys)
+    }
+
+    /// Whether something in the workload was written by this plan, or made on what it wrote.
+    fn has_left_a_trace_in(&self, workload: &Workload) -> bool {
+        let record = match (&self.record, recorded(workload)) {
+            (Record::Write(ours), Some(found)) => {
+                found.operation == ours.operation || found.is_built_on(&ours.operation)
+            }
+            (Record::Write(_) | Record::Remove | Record::Keep, _) => false,
+        };
+        record || self.template.as_ref().is_some_and(|template| template.has_left_a_mark_in(&workload.template))
+    }
+
+    /// What became of this plan, made on `before` and sent without an answer, as the record now tells.
+    pub fn fate(&self, before: &Workload, now: &Workload) -> Fate {
+        let operation = |workload: &Workload| recorded(workload).map(|position| position.operation.clone());
+        let (planned_on, found) = (operation(before), operation(now));
+        let last_base = recorded(now).and_then(|position| position.trail.last()?.base.clone());
+        if self.is_applied_to(now) {
+            Fate::Arrived
+        } else if self.has_left_a_trace_in(now) {
+            Fate::Overtaken { arrived: true }
+        } else if found == planned_on
+            || (self.record != Record::Keep && planned_on.is_some() && last_base == planned_on)
+        {
+            // Nobody has moved the rollout; or it was moved from where it stood, so that this patch was refused.
+            Fate::Missing
+        } else {
+            Fate::Overtaken { arrived: false }
+        }
     }
 }
 
@@ -155,12 +236,16 @@ pub fn promotion(rollout: &Rollout, workload: &Workload, route: &Route, operatio
         .iter()
         .filter_map(|change| match &change.before {
             FlagSource::Value(value) => Some((change.flag.clone(), value.clone())),
-            FlagSource::Twice | FlagSource::MaybeFrom(_) => None,
+            // What `envFrom` may hold shows again as soon as the list no longer has it.
+            FlagSource::MaybeFrom(_) => Some((change.flag.clone(), FlagValue::Absent)),
+            FlagSource::Twice => None,
         })
         .collect();
     // After an emergency the changes that led further than here are not forgotten: their settings are still there.
     prior.extend(replaced);
-    trail.push(Taken { from: route.standing.place.as_ref().map(|place| place.record(rollout)), prior });
+    let from = route.standing.place.as_ref().map(|place| place.record(rollout));
+    let base = recorded(workload).map(|position| position.operation.clone());
+    trail.push(Taken { from, base, prior });
     let position = Position {
         place: Place { phase: rollout.phases[phase].name.clone(), step: step + 1, since: operation.at },
         by: operation.by.clone(),
@@ -176,6 +261,7 @@ pub fn promotion(rollout: &Rollout, workload: &Workload, route: &Route, operatio
     };
     Some(Plan {
         changes,
+        template: None,
         record: Record::Write(Box::new(position)),
         accepts_emergency: workload.emergency.is_some(),
         resource_version: workload.resource_version.clone(),
@@ -230,6 +316,7 @@ fn restoring(workload: &Workload, position: &Position, oldest: usize, operation:
     let moved = |place| Record::Write(Box::new(moved_back(position, place, trail.to_vec(), operation)));
     Plan {
         changes: changes(workload, Taken::replaced(undone)),
+        template: None,
         record: place.map_or(Record::Remove, moved),
         accepts_emergency: false,
         resource_version: workload.resource_version.clone(),
@@ -255,16 +342,7 @@ pub fn breakers_off(
     if workload.has(&off) {
         return Err(NothingToRollBack::AlreadyOff);
     }
-    let standing = Standing::of(rollout, workload);
-    let place = standing.place.as_ref().and_then(|place| place_without(rollout, workload, place, &off, operation.at));
-    let (mut wanted, record) = match recorded(workload).zip(place) {
-        Some((position, place)) => {
-            let (trail, replaced) = split_at(rollout, &position.trail, Some(&place));
-            let place = place.record(rollout);
-            (replaced, Record::Write(Box::new(moved_back(position, place, trail, operation))))
-        }
-        None => (BTreeMap::new(), Record::Keep),
-    };
+    let (mut wanted, record) = back_to_without(rollout, workload, &off, operation);
     // What was on before the rollout changed it is no reason to switch anything on here.
     let switches_on = |flag: &FlagName, value: &FlagValue| {
         let of_flag = |breaker: &&super::declaration::Breaker| breaker.flag == *flag;
@@ -275,10 +353,30 @@ pub fn breakers_off(
     wanted.extend(off.into_iter().map(|(flag, value)| (flag, FlagValue::Literal(value))));
     Ok(Plan {
         changes: changes(workload, wanted),
+        template: None,
         record,
         accepts_emergency: false,
         resource_version: workload.resource_version.clone(),
     })
+}
+
+/// The record of the last phase without these breakers, and what the changes that led further replaced.
+fn back_to_without(
+    rollout: &Rollout,
+    workload: &Workload,
+    off: &Flags,
+    operation: &Operation,
+) -> (BTreeMap<FlagName, FlagValue>, Record) {
+    let standing = Standing::of(rollout, workload);
+    let place = standing.place.as_ref().and_then(|place| place_without(rollout, workload, place, off, operation.at));
+    match recorded(workload).zip(place) {
+        Some((position, place)) => {
+            let (trail, replaced) = split_at(rollout, &position.trail, Some(&place));
+            let place = place.record(rollout);
+            (replaced, Record::Write(Box::new(moved_back(position, place, trail, operation))))
+        }
+        None => (BTreeMap::new(), Record::Keep),
+    }
 }
 
 /// The record after a rollback.

@@ -106,6 +106,7 @@ mod tests {
             template: "6f7d".into(),
             started: Some(at(started)),
             accepted: Some(at(started)),
+            ready_since: None,
             ready,
             terminating: false,
             waiting: waiting.map(str::to_owned),

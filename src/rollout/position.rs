@@ -44,6 +44,9 @@ pub struct Position {
 pub struct Taken {
     /// The place before it; None where the rollout had not begun.
     pub from: Option<Place>,
+    /// The operation whose record it was made on; None where there was no record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
     /// Every flag that it touched, as it was before.
     pub prior: BTreeMap<FlagName, FlagValue>,
 }
@@ -61,6 +64,11 @@ impl Position {
     /// Every flag that was changed on the way here.
     pub fn changed(&self) -> impl Iterator<Item = &FlagName> {
         self.trail.iter().flat_map(|taken| taken.prior.keys())
+    }
+
+    /// Whether a change on the way here was made on the record of this operation.
+    pub fn is_built_on(&self, operation: &String) -> bool {
+        self.trail.iter().any(|taken| taken.base.as_ref() == Some(operation))
     }
 }
 

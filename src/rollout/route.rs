@@ -86,7 +86,8 @@ pub enum Obstacle {
         step: usize,
         steps: usize,
     },
-    /// The flag is no literal of its own: setting it would hide another source.
+    /// The flag is no literal of its own: setting it would hide another source, which `adopt` accepts where a rollback
+    /// can bring it back.
     Unmanageable {
         flag: FlagName,
         source: FlagSource,
@@ -133,7 +134,7 @@ impl Route {
             route.repair();
         }
         route.check_exposure(rollout);
-        route.check_flags(rollout, workload);
+        route.check_flags(rollout, workload, adopt);
         route.check_workload(workload);
         route
     }
@@ -248,10 +249,11 @@ impl Route {
         }
     }
 
-    fn check_flags(&mut self, rollout: &Rollout, workload: &Workload) {
+    fn check_flags(&mut self, rollout: &Rollout, workload: &Workload, adopt: bool) {
         for flag in rollout.flags_through(self.phase()).keys() {
             match workload.flags.get(flag) {
                 None | Some(FlagSource::Value(FlagValue::Literal(_) | FlagValue::Absent)) => {}
+                Some(source) if adopt && source.is_restorable() => {}
                 Some(source) => {
                     let (flag, source) = (flag.clone(), source.clone());
                     self.obstacles.push(Obstacle::Unmanageable { flag, source });

@@ -13,6 +13,7 @@ use super::position::Emergency;
 use super::replacement::Replacement;
 use super::route::{Destination, Obstacle, Route};
 use super::standing::Standing;
+use super::template::Template;
 use super::workload::{FlagSource, FlagValue, Replicas, Upkeep, Workload};
 use crate::judge::condition::Encoding;
 
@@ -96,10 +97,12 @@ pub fn workload(flags: &[(&str, FlagSource)]) -> Workload {
         container: "app".into(),
         resource_version: "1".into(),
         flags: found,
+        environment: vec![],
         owned_elsewhere: BTreeMap::new(),
         position: None,
         emergency: None,
         sign_offs: BTreeMap::new(),
+        template: Template::default(),
         replicas: Replicas { desired: 3, updated: 3, available: 3, total: 3, ..Replicas::default() },
         paused: false,
         pods: vec![],

@@ -12,6 +12,7 @@ use super::declaration::Flags;
 use super::name::{FlagName, SignOffName};
 use super::position::{Emergency, Place, Position, SignOff};
 use super::replacement::Replacement;
+use super::template::Template;
 
 /// What one look at the cluster found.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,12 +26,15 @@ pub struct Workload {
     pub resource_version: String,
     /// Declared flags only.
     pub flags: BTreeMap<FlagName, FlagSource>,
+    /// Every name in the container's environment, in the order that `$(NAME)` inside a value relies on.
+    pub environment: Vec<String>,
     /// Flags that a deployment tool owns and would put back, with that tool's field manager.
     pub owned_elsewhere: BTreeMap<FlagName, String>,
     /// What the annotation says: nothing, a position, or a text that is none.
     pub position: Option<Result<Position, String>>,
     pub emergency: Option<Emergency>,
     pub sign_offs: BTreeMap<SignOffName, SignOff>,
+    pub template: Template,
     pub replicas: Replicas,
     pub paused: bool,
     pub pods: Vec<Pod>,
@@ -79,6 +83,16 @@ impl FlagSource {
         matches!(self, Self::Value(found) if found == value)
     }
 
+    /// Whether a rollback can restore it exactly: not one of two entries, nor a reference of a kind that is unknown here
+    /// and therefore looks empty.
+    pub fn is_restorable(&self) -> bool {
+        match self {
+            Self::Value(FlagValue::Reference(source)) => source != "{}",
+            Self::Value(FlagValue::Literal(_) | FlagValue::Absent) | Self::MaybeFrom(_) => true,
+            Self::Twice => false,
+        }
+    }
+
     pub fn literal(&self) -> Option<&str> {
         match self {
             Self::Value(FlagValue::Literal(value)) => Some(value),
@@ -96,6 +110,10 @@ pub struct Replicas {
     pub updated: i32,
     pub available: i32,
     pub total: i32,
+    /// Pods that the Deployment is to have and does not, those for a rollout included.
+    pub missing: i32,
+    /// `ReplicaFailure`: why they cannot be made.
+    pub refused: Option<String>,
     /// `ProgressDeadlineExceeded` or `ReplicaFailure`, with its message.
     pub failure: Option<String>,
     /// When the Deployment was complete for the last time: after a rollout, or after it was scaled.
@@ -149,6 +167,8 @@ pub struct Pod {
     pub started: Option<Timestamp>,
     /// When a node took the pod on, however often its container was started since.
     pub accepted: Option<Timestamp>,
+    /// When it became ready for the last time.
+    pub ready_since: Option<Timestamp>,
     pub ready: bool,
     pub terminating: bool,
     /// Why a pod that is not ready is not, as the kubelet or the scheduler says it.
@@ -166,11 +186,22 @@ impl Pod {
 
     /// Whether the pod was started with exactly these values.
     pub fn runs(&self, wanted: &BTreeMap<FlagName, FlagValue>) -> bool {
-        wanted.iter().all(|(flag, value)| match self.flags.get(flag) {
+        wanted.iter().all(|(flag, value)| self.runs_value(flag, value))
+    }
+
+    pub fn runs_value(&self, flag: &FlagName, value: &FlagValue) -> bool {
+        match self.flags.get(flag) {
             Some(FlagSource::Value(found)) => found == value,
             Some(FlagSource::MaybeFrom(_)) | None => *value == FlagValue::Absent,
             Some(FlagSource::Twice) => false,
-        })
+        }
+    }
+
+    /// From its start on a node until it was ready, for one that never crashed. Both are told in whole seconds.
+    pub fn took_to_be_ready(&self) -> Option<Duration> {
+        let once = self.ready && self.restarts == 0;
+        let took = self.ready_since.filter(|_| once)?.duration_since(self.accepted?);
+        Duration::try_from(took).ok().map(|took| took.max(Duration::from_secs(1)))
     }
 }
 
@@ -233,25 +264,6 @@ impl Workload {
             (found.literal() != Some(value)).then_some((flag, value.as_str(), found))
         })
     }
-
-    /// How many pods run these values, start with them, or still run others.
-    pub fn spread(&self, wanted: &BTreeMap<FlagName, FlagValue>) -> Spread {
-        let mut spread = Spread::default();
-        for pod in &self.pods {
-            match (pod.runs(wanted), pod.ready) {
-                (false, _) => spread.old += 1,
-                (true, _) if pod.terminating => {}
-                (true, true) => spread.new += 1,
-                (true, false) => {
-                    spread.starting += 1;
-                    if let Some(reason) = &pod.waiting {
-                        *spread.waiting.entry(reason.clone()).or_default() += 1;
-                    }
-                }
-            }
-        }
-        spread
-    }
 }
 
 /// The Deployment that a pod's name begins with: what comes before the hash of its template and its own five characters.
@@ -262,37 +274,6 @@ pub fn owner(pod: &str) -> Option<&str> {
 /// The part of a pod's name that all pods of its template share.
 pub fn template(pod: &str) -> Option<&str> {
     pod.rsplit_once('-').map(|(template, _)| template)
-}
-
-/// Pods by what they run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Spread {
-    pub new: usize,
-    pub starting: usize,
-    pub old: usize,
-    /// Why pods that start are not ready.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub waiting: BTreeMap<String, usize>,
-}
-
-impl std::iter::Sum for Spread {
-    fn sum<I: Iterator<Item = Self>>(spreads: I) -> Self {
-        spreads.fold(Self::default(), |mut sum, spread| {
-            sum.new += spread.new;
-            sum.starting += spread.starting;
-            sum.old += spread.old;
-            for (reason, pods) in spread.waiting {
-                *sum.waiting.entry(reason).or_default() += pods;
-            }
-            sum
-        })
-    }
-}
-
-impl Spread {
-    pub fn total(&self) -> usize {
-        self.new + self.starting + self.old
-    }
 }
 
 #[cfg(test)]
@@ -322,6 +303,7 @@ mod tests {
             template: "6f7d".into(),
             started: at(900),
             accepted: at(100),
+            ready_since: None,
             ready: true,
             terminating: false,
             waiting: None,
@@ -354,6 +336,7 @@ mod tests {
             template: "abc".into(),
             started: Some(at(accepted)),
             accepted: Some(at(accepted)),
+            ready_since: None,
             ready: true,
             terminating: false,
             waiting: None,

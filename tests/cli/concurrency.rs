@@ -3,15 +3,16 @@
 //! Two promotions at once are with `promote`, an emergency in the middle of a promotion with `emergency`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tokio::sync::Barrier;
+use tokio::sync::{Barrier, watch};
 
-use crate::harness::cluster::flag_patch;
-use crate::harness::proxy::Act;
-use crate::harness::{CONTAINER, FLAGS, World};
+use crate::harness::cluster::{env_of, flag_patch};
+use crate::harness::proxy::{Act, Proxy};
+use crate::harness::{CONTAINER, FLAGS, World, files, until};
 
 /// Both have decided before either writes.
 fn both_first() -> Act {
@@ -151,4 +152,56 @@ async fn a_server_that_only_drips_is_told_at_the_deadline() {
     run.expect(1, &["error: cannot read deployment \"storefront\"", "no answer within"]);
     assert!(run.stdout.is_empty(), "{run}");
     assert_eq!(world.place().await.as_deref(), Some("cache 1"));
+}
+
+/// Every request but the first waits until it is let through.
+fn all_but_the_first(through: &watch::Receiver<bool>) -> Act {
+    let (through, turns) = (through.clone(), Arc::new(AtomicUsize::new(0)));
+    Act::before(move || {
+        let (mut through, turn) = (through.clone(), turns.fetch_add(1, Ordering::SeqCst));
+        async move {
+            if turn > 0 {
+                through.wait_for(|through| *through).await.unwrap();
+            }
+        }
+    })
+}
+
+#[tokio::test]
+async fn a_promotion_on_top_of_a_rollback_whose_answer_was_lost_stays() {
+    let certain = "the rollback was made, its answer was lost, and admin has moved the rollout to";
+    let unknown = "since: whether it was made is not known";
+    let cases = [
+        (&["shadow", "cache"][..], &["rollback"][..], "cache", certain),
+        (&["shadow", "cache", "http"], &["rollback", "http"], "http", certain),
+        (&["shadow", "cache"], &["rollback", "--undo"], "cache", certain),
+        // It takes the record away, and with it what tells that it was there.
+        (&["shadow"], &["rollback"], "shadow", unknown),
+    ];
+    join_all(cases.map(async |(phases, arguments, again, told)| {
+        let world = World::empty().await;
+        world.write_files(files::UNGATED);
+        // Absent flags, so that the first step changes something.
+        world.deploy(|manifest| env_of(manifest).retain(|entry| entry["name"] == FLAGS[0])).await;
+        world.cbctl(&["promote", "shadow", "--adopt"]).await.expect(0, &[]);
+        world.promote_through(&phases[1..]).await;
+        let (let_through, through) = watch::channel(false);
+        world.api.on_next(1, "PATCH deployments/storefront", Act::LoseAnswer);
+        world.api.on("GET deployments/storefront", all_but_the_first(&through));
+        let elsewhere = Proxy::before_api_server(world.kube.clone(), &Default::default()).await;
+        let before = world.place().await;
+        let rollback = world.cbctl(arguments).start();
+        until("the rollback has arrived", async || (world.place().await != before).then_some(())).await;
+        world.until_healthy().await;
+        let promotion = world.cbctl(&["promote", again, "--adopt"]).api(&world, &elsewhere).await;
+        promotion.expect(0, &["is entered"]);
+        let promoted = (world.place().await, world.template().await);
+        let_through.send(true).unwrap();
+        let run = rollback.finish().await;
+        run.expect(1, &[told, "hint: cbctl status shows where things stand"]);
+        assert_eq!((world.place().await, world.template().await), promoted, "{arguments:?}:\n{run}");
+        let history = actions(&world.history().await);
+        assert_eq!(history.iter().any(|line| line.ends_with(" overtaken")), told == certain, "{history:?}");
+    }))
+    .await;
 }

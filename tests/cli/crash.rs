@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use crate::harness::cluster::RESTARTED;
 use crate::harness::proxy::Act;
 use crate::harness::redact::redact;
 use crate::harness::run::Run;
@@ -35,6 +36,7 @@ struct Left {
     pods: Vec<Value>,
     record: String,
     emergency: bool,
+    restarted: bool,
 }
 
 impl World {
@@ -53,6 +55,7 @@ impl World {
             pods,
             record: redact(&record.to_string()),
             emergency: self.record("emergency").await.is_some(),
+            restarted: self.template().await["metadata"]["annotations"].get(RESTARTED).is_some(),
         }
     }
 
@@ -177,4 +180,15 @@ async fn a_breaker_off_survives_death_at_every_request() {
 #[tokio::test]
 async fn an_emergency_survives_death_at_every_request() {
     survives(&["shadow", "cache"], &["rollback", "--emergency"]).await;
+}
+
+#[tokio::test]
+async fn an_undo_survives_death_at_every_request() {
+    survives(&["shadow", "cache"], &["rollback", "--undo"]).await;
+}
+
+/// Run again after a death, it may restart once more, which is what is asked for; all pods are of the last one.
+#[tokio::test]
+async fn a_restart_survives_death_at_every_request() {
+    survives(&["shadow", "cache"], &["rollback", "--restart"]).await;
 }

@@ -21,11 +21,15 @@ mod layers;
 mod many;
 mod obstacles;
 mod permissions;
+mod progress;
 mod prometheus_faults;
 mod promote;
+
+mod references;
 mod rehearse;
 mod rollback;
 mod story;
+mod template;
 mod texts;
 mod waiting;
 

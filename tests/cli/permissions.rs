@@ -87,7 +87,10 @@ async fn the_role_of_the_readme_is_enough() {
         &["promote", "cache"],
         &["rollback"],
         &["promote", "cache"],
+        &["rollback", "--restart"],
         &["rollback", "cache"],
+        &["promote", "cache"],
+        &["rollback", "--undo"],
         &["promote", "cache"],
         &["rollback", "--emergency"],
         &["history", "--verify"],
@@ -99,7 +102,7 @@ async fn the_role_of_the_readme_is_enough() {
         assert!(!run.says("warning") && !run.says("forbidden"), "{arguments:?}:\n{run}");
     }
     let history = world.history().await;
-    assert_eq!(history.len(), 7, "{history:#?}");
+    assert_eq!(history.len(), 10, "{history:#?}");
     let user = format!("system:serviceaccount:{}:ci", world.namespace);
     assert!(history.iter().all(|entry| entry["by"] == user.as_str()), "{history:#?}");
 }
@@ -140,6 +143,7 @@ async fn run_without(role: Role, verb: &str, resource: &str) -> Run {
     let arguments: &[&str] = match (resource, verb) {
         ("deployments", "get") | ("pods", "list") => &["status"],
         ("deployments", "patch") => &["rollback", "--emergency"],
+        ("replicasets", "list") => &["rollback", "--undo"],
         ("configmaps", "create" | "get") | ("events", "create") | (_, "list") => &["promote", "shadow"],
         ("configmaps", "patch") => {
             // There is a history already, so that it has to be patched.

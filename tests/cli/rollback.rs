@@ -266,7 +266,7 @@ async fn says_how_far_it_came_when_time_is_up() {
     ------- stderr -------
     back at shadow, step 1: 2 flags of deployment/storefront change
     (progress of the pods)
-    error: time is up: the change is in the deployment, but not verified in every pod: 0 of 3 pods run the new values, 1 starting, 2 still old
+    error: time is up: the change is in the deployment, but not verified in every pod: 2 of 3 pods still run CB_CACHE_ENABLED=true and 1 setting: 1 starting
 
     hint: cbctl status shows where things stand
     [exit status: 1]

@@ -1,8 +1,6 @@
 //! What to switch off, however that is found out: by the command line, by the files of one rollout or of many, by a
 //! label, or by the record on a Deployment.
 
-use std::collections::BTreeMap;
-
 use super::super::Context;
 use super::urgency::{Stop, Urgency};
 use crate::cli::Rollback;
@@ -13,7 +11,7 @@ use crate::output::in_one_line;
 use crate::phase_file;
 use crate::rollout::declaration::{Flags, Header};
 use crate::rollout::emergency::{canary_of, choose};
-use crate::rollout::name::FlagName;
+use crate::rollout::progress::Goal;
 use crate::rollout::workload::FlagValue;
 
 /// What to switch off in one Deployment.
@@ -52,8 +50,8 @@ impl Order {
     }
 
     /// What every pod has to run.
-    pub(super) fn wanted(&self) -> BTreeMap<FlagName, FlagValue> {
-        self.off.iter().map(|(flag, value)| (flag.clone(), FlagValue::Literal(value.clone()))).collect()
+    pub(super) fn goal(&self) -> Goal {
+        Goal::Values(self.off.iter().map(|(flag, value)| (flag.clone(), FlagValue::Literal(value.clone()))).collect())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::super::settle::unverified;
+use super::super::settle::Unsettled;
 use super::order::Order;
 use super::urgency::Stop;
 use crate::cluster::{Error as ClusterError, Target};
@@ -13,7 +13,8 @@ use crate::output::emergency::{self, Result as Outcome};
 use crate::output::in_one_line;
 use crate::rollout::plan::Operation;
 use crate::rollout::position::Place;
-use crate::rollout::workload::{Spread, Workload};
+use crate::rollout::progress::Spread;
+use crate::rollout::workload::Workload;
 
 pub(super) struct Row {
     pub order: Order,
@@ -71,7 +72,7 @@ impl Row {
 
     /// How its pods are spread, if they were seen.
     pub(super) fn spread(&self) -> Option<Spread> {
-        Some(self.sent()?.last.as_ref()?.spread(&self.order.wanted()))
+        Some(self.sent()?.last.as_ref()?.spread(&self.order.goal()))
     }
 
     /// Where the rollout stood, and how it goes on.
@@ -146,7 +147,7 @@ impl Sent {
             Some(Ok(own)) => (why.to_owned(), Some(own)),
             None => (why.to_owned(), None),
         };
-        Some(unverified(&why, self.last.as_ref(), &order.wanted(), source))
+        Some(Unsettled::of(&why, self.last.as_ref(), &order.goal(), source).error())
     }
 }
 

@@ -81,8 +81,12 @@ impl Sending<'_> {
         if self.tells_names {
             self.urgency.context.printer.tell(&emergency::off(deployment, took));
         }
-        let target =
-            Target { deployment: deployment.clone(), container: Some(container), flags: off.keys().cloned().collect() };
+        let target = Target {
+            deployment: deployment.clone(),
+            container: Some(container),
+            flags: off.keys().cloned().collect(),
+            revisions: false,
+        };
         Ok(Sent { target, generation: applied.generation, took, arrival: Arrival::Awaited, last: None, trouble: None })
     }
 }

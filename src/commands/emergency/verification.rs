@@ -11,15 +11,15 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
+use super::super::settle::Telling;
 use super::ledger::Ledger;
 use super::order::Key;
 use super::row::{Arrival, Row, Sent};
 use super::urgency::Urgency;
 use crate::cluster::{Cluster, Error as ClusterError, Target};
-use crate::output::change;
 use crate::rollout::emergency::is_over;
-use crate::rollout::name::FlagName;
-use crate::rollout::workload::{FlagValue, Workload};
+use crate::rollout::progress::Goal;
+use crate::rollout::workload::Workload;
 
 /// Between two looks; longer where a look takes long.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -54,7 +54,7 @@ impl<'a> Verification<'a> {
 
     /// Looks until everything that is sent has arrived, and says why it stopped before.
     pub(super) async fn verify(&self) -> Option<&'static str> {
-        let mut told = String::new();
+        let mut telling = Telling::new(self.urgency.deadline);
         loop {
             let is_complete = self.ledger.is_complete();
             let began = Instant::now();
@@ -69,10 +69,8 @@ impl<'a> Verification<'a> {
             };
             let is_over = self.ledger.with(|rows| {
                 note_all(rows, looked);
-                let progress = change::progress(&rows.iter().filter_map(Row::spread).sum());
-                if self.tells_pods && progress != told && rows.iter().any(|row| row.spread().is_some()) {
-                    self.urgency.context.printer.tell(&progress);
-                    told = progress;
+                if self.tells_pods {
+                    self.tell_pods(rows, &mut telling);
                 }
                 pending(rows).is_empty()
             });
@@ -86,6 +84,15 @@ impl<'a> Verification<'a> {
                 why = self.urgency.over() => return Some(why),
                 () = next => {}
             }
+        }
+    }
+
+    fn tell_pods(&self, rows: &[Row], telling: &mut Telling) {
+        let mut spreads = rows.iter().filter_map(Row::spread).peekable();
+        let Some(goal) = rows.first().map(|row| row.order.goal()) else { return };
+        if spreads.peek().is_some() {
+            let readiness = rows.iter().filter_map(|row| row.sent()?.last.as_ref()?.readiness()).max();
+            telling.tell(&self.urgency.context.printer, spreads.sum(), &goal, readiness);
         }
     }
 
@@ -148,21 +155,21 @@ fn note_all(rows: &mut [Row], looked: Vec<(usize, Looked)>) {
         let row = &mut rows[index];
         // A canary that is switched off here speaks for its own pods; those of any other one count with these.
         let has_own_row = names.contains(&row.order.canary_key());
-        let wanted = row.order.wanted();
+        let goal = row.order.goal();
         if let Some(sent) = row.sent_mut() {
-            note(sent, &wanted, looked.map(|seen| if has_own_row { seen } else { seen.with_canary() }));
+            note(sent, &goal, looked.map(|seen| if has_own_row { seen } else { seen.with_canary() }));
         }
     }
 }
 
 /// What one look says of one Deployment. A passing error ends nothing: the change is made, and only looking tells what
 /// became of it.
-fn note(sent: &mut Sent, wanted: &BTreeMap<FlagName, FlagValue>, looked: Looked) {
+fn note(sent: &mut Sent, goal: &Goal, looked: Looked) {
     match looked {
         Ok(seen) => {
             if seen.emergency.is_none() {
                 sent.arrival = Arrival::Missed("somebody else has changed the rollout since");
-            } else if is_over(&seen, sent.generation, wanted) {
+            } else if is_over(&seen, sent.generation, goal) {
                 sent.arrival = Arrival::Everywhere;
             }
             (sent.last, sent.trouble) = (Some(seen), None);

@@ -56,6 +56,10 @@ impl Entry {
 pub enum Action {
     Promote,
     Rollback,
+    /// Back to the pod template of the revision before.
+    Undo,
+    /// Every pod anew, with the same values.
+    Restart,
     Emergency,
 }
 

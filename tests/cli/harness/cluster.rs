@@ -39,6 +39,9 @@ pub async fn delete_namespace(client: &Client, name: &str) {
     let _ = Api::<Namespace>::all(client.clone()).delete(name, &DeleteParams::default()).await;
 }
 
+/// On a pod template, what makes a restart.
+pub const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
+
 /// An annotation that steers the fake kubelet.
 pub fn simulated(wish: &str) -> String {
     format!("sim.cbctl.dev/{wish}")
@@ -131,6 +134,14 @@ impl World {
 
     pub async fn pod_names(&self) -> BTreeSet<String> {
         self.pods().await.into_iter().filter_map(|pod| pod.metadata.name).collect()
+    }
+
+    /// The pod template as the API server has it, with fields that the types do not know.
+    pub async fn template(&self) -> Value {
+        let path = format!("/apis/apps/v1/namespaces/{}/deployments/{DEPLOYMENT}", self.namespace);
+        let request = http::Request::get(path).body(Vec::new()).unwrap();
+        let deployment: Value = self.kube.request(request).await.unwrap();
+        deployment["spec"]["template"].clone()
     }
 
     /// The container's environment as the Deployment has it now.

@@ -48,7 +48,7 @@ static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"(?m)(\S) {3,}", "$1   "),
         (r"(?m)^ {6,}(\S)", "      $1"),
         // Progress goes by in more or fewer steps.
-        (r"(?m)(^\d+ of \d+ pods? runs? the new values.*\n)+", "(progress of the pods)\n"),
+        (r"(?m)(^\d+ of \d+ pods? runs? the new (values|template).*\n)+", "(progress of the pods)\n"),
     ];
     rules.into_iter().map(|(pattern, with)| (Regex::new(pattern).unwrap(), with)).collect()
 });
