@@ -66,6 +66,8 @@ async fn a_rollback_gets_through_against_a_promotion() {
             assert_eq!(place, "cache 1", "{promotion}\n{rollback}");
             assert!(history.contains(&"promote overtaken".to_owned()), "{history:?}");
         }
+        // On a busy machine it may even have arrived in every pod before.
+        0 => assert_eq!(place, "cache 1", "{promotion}\n{rollback}"),
         _ => panic!("neither won:\n{promotion}\n{rollback}"),
     }
     assert_eq!(world.flag_in_pods("CB_HTTP_ENABLED").await, vec![Some("false".to_owned()); 2]);
