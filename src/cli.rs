@@ -174,12 +174,8 @@ pub struct Rollback {
     /// Phase to go back to, as it was when it was left
     #[arg(long, value_name = "PHASE", conflicts_with_all = ["breakers", "emergency"])]
     pub to: Option<PhaseName>,
-    /// Bring the revision of the pod template before the present one back, with every breaker that is off kept off
-    #[arg(long, conflicts_with_all = ["breakers", "emergency", "to"])]
-    pub undo: bool,
-    /// Restart every pod with the present values
-    #[arg(long, conflicts_with_all = ["breakers", "emergency", "to", "undo"])]
-    pub restart: bool,
+    #[command(flatten)]
+    pub template: Template,
     /// Do not wait until every pod runs the old values
     #[arg(long)]
     pub no_wait: bool,
@@ -197,6 +193,17 @@ pub struct Rollback {
     pub flags: Vec<FlagName>,
     #[command(flatten)]
     pub write: Write,
+}
+
+/// Ways back for the pod template as a whole.
+#[derive(Debug, Args)]
+pub struct Template {
+    /// Bring the revision of the pod template before the present one back, with every breaker that is off kept off
+    #[arg(long, conflicts_with_all = ["breakers", "emergency", "to"])]
+    pub undo: bool,
+    /// Restart every pod with the present values
+    #[arg(long, conflicts_with_all = ["breakers", "emergency", "to", "undo"])]
+    pub restart: bool,
 }
 
 #[derive(Debug, Args)]

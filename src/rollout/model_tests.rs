@@ -233,7 +233,7 @@ fn moves(rules: &Rules, state: &State) -> Result<Vec<State>, Invariant> {
             back(Kind::OneBreakerOff, plan::breakers_off(&rollout(), workload, &both()[1..], &operation(NOW))),
             back(Kind::BothOff, (rules.breakers_off)(workload)),
         ];
-        let revisions = [literal("true"), literal("false"), FlagSource::Value(FlagValue::Absent)];
+        let revisions = [literal("true"), literal("false")];
         let undone = revisions.iter().map(|value| back(Kind::Undo, (rules.undo)(&with_revision(workload, value))));
         for (kind, plan) in planned.into_iter().chain(undone).flatten() {
             becomes(Some(Pending { kind, plan, stale: false }));

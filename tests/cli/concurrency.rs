@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Barrier, watch};
 
 use crate::harness::cluster::{env_of, flag_patch};
-use crate::harness::proxy::{Act, Proxy};
+use crate::harness::proxy::{Act, Journal, Proxy};
 use crate::harness::{CONTAINER, FLAGS, World, files, until};
 
 /// Both have decided before either writes.
@@ -188,7 +188,7 @@ async fn a_promotion_on_top_of_a_rollback_whose_answer_was_lost_stays() {
         let (let_through, through) = watch::channel(false);
         world.api.on_next(1, "PATCH deployments/storefront", Act::LoseAnswer);
         world.api.on("GET deployments/storefront", all_but_the_first(&through));
-        let elsewhere = Proxy::before_api_server(world.kube.clone(), &Default::default()).await;
+        let elsewhere = Proxy::before_api_server(world.kube.clone(), &Journal::default()).await;
         let before = world.place().await;
         let rollback = world.cbctl(arguments).start();
         until("the rollback has arrived", async || (world.place().await != before).then_some(())).await;

@@ -245,9 +245,9 @@ async fn tells_what_the_pods_wait_for_when_time_is_up() {
     ------- stderr -------
     off: deployment/storefront in AGE
     (progress of the pods)
-    error: time is up: the change is in the deployment, but not verified in every pod: 0 of 3 pods run the new values, 1 starting (1 ImagePullBackOff), 2 still old
+    error: time is up: the change is in the deployment, but not verified in every pod: 2 of 3 pods still run CB_CACHE_ENABLED=true: 1 starting (1 ImagePullBackOff)
 
-    hint: cbctl status shows where things stand
+    hint: kubectl describe pods says why they do not start
     [exit status: 1]
     ------- requests -------
     PATCH deployments/storefront

@@ -29,10 +29,10 @@ pub(super) enum Form {
 impl Form {
     /// Reads the phase files as far as the form needs them.
     pub(super) fn of(context: &Context, arguments: &Rollback) -> Result<Self, Error> {
-        if arguments.undo {
+        if arguments.template.undo {
             return Ok(Self::undo(context));
         }
-        if arguments.restart {
+        if arguments.template.restart {
             return Ok(Self::Restart);
         }
         if let Some(phase) = &arguments.to {
