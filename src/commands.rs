@@ -6,7 +6,9 @@
 mod check;
 mod completions;
 mod emergency;
+mod gradual;
 mod interrupt;
+mod looking;
 mod promote;
 mod rollback;
 mod settle;
@@ -46,6 +48,7 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Check(arguments) => block_on(check::run(&context, &arguments)),
         Command::Promote(arguments) => block_on(promote::run(&context, &arguments)),
         Command::Rollback(arguments) if arguments.emergency => block_on(emergency::run(&context, &arguments)),
+        Command::Rollback(arguments) if arguments.gradual => block_on(gradual::run(&context, &arguments)),
         Command::Rollback(arguments) => block_on(rollback::run(&context, &arguments)),
         Command::SignOff(arguments) => block_on(sign_off::run(&context, &arguments)),
     };
@@ -102,6 +105,8 @@ struct Aim {
     /// Index of the phase that is asked about; the next step if None.
     phase: Option<usize>,
     adopt: bool,
+    /// Only whether things are well where the rollout stands, and not what a promotion needs.
+    only_triggers: bool,
     /// A past time to judge.
     at: Option<Timestamp>,
 }
@@ -144,6 +149,7 @@ impl Context {
         let Found { workload, clock_offset } = read_settled(cluster, &target(&rollout.header)).await?;
         let now = aim.at.unwrap_or_else(|| shared_now(clock_offset));
         let route = Route::find(rollout, &workload, aim.phase, aim.adopt, now);
+        let route = if aim.only_triggers { route.without_gates() } else { route };
         let conditions: Vec<_> = decision::conditions(rollout, &route).collect();
         let moment = Moment { now, past: aim.at.is_some(), cluster_clock_offset: clock_offset };
         let seen =

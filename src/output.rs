@@ -7,6 +7,7 @@ pub mod change;
 pub mod check;
 pub mod condition;
 mod finding;
+pub mod gradual;
 pub mod obstacle;
 pub mod scope;
 pub mod status;
@@ -44,12 +45,13 @@ pub trait Report: Serialize {
 }
 
 /// Words that begin a row, and the ANSI colour that supports them.
-const PAINTED: [(&str, u8); 16] = [
+const PAINTED: [(&str, u8); 17] = [
     ("passed", 32),
     ("quiet", 32),
     ("signed", 32),
     ("complete", 32),
     ("done", 32),
+    ("better", 32),
     ("off", 32),
     ("waiting", 33),
     ("inconclusive", 33),

@@ -10,6 +10,7 @@ mod tests;
 
 pub mod decision;
 pub mod declaration;
+pub mod gradual;
 pub mod name;
 pub mod plan;
 pub mod pods;

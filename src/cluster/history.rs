@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::request::{Answer, path_of};
 use super::{Cluster, Error, FIELD_MANAGER, Refusal};
+use crate::rollout::gradual::Fewer;
 use crate::rollout::plan::Change;
 use crate::rollout::position::Place;
 
@@ -27,6 +28,9 @@ pub struct Entry {
     pub from: Option<Place>,
     pub to: Option<Place>,
     pub changes: Vec<Change>,
+    /// A canary that was given fewer pods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Fewer>,
     /// The conditions with their evidence, as they were reported.
     pub evidence: serde_json::Value,
     pub reason: Option<String>,

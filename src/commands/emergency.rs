@@ -101,6 +101,7 @@ impl Verification<'_> {
             from: settled.as_ref().ok().and_then(|(after, _)| after.recorded_place()),
             to: None,
             changes: Vec::new(),
+            canary: None,
             evidence: serde_json::Value::Null,
             reason: self.arguments.write.reason.clone(),
             result: if settled.is_ok() { "done" } else { "unverified" },

@@ -51,6 +51,7 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
             from: before.recorded_place(),
             to: plan.record.place().cloned(),
             changes: plan.changes.clone(),
+            canary: None,
             evidence: serde_json::Value::Null,
             reason: arguments.write.reason.clone(),
             result,
@@ -129,7 +130,8 @@ async fn find_target(
     }
 }
 
-fn done(plan: &Plan) -> String {
+/// What a plan does, in words.
+pub(super) fn done(plan: &Plan) -> String {
     match &plan.record {
         Record::Write(position) => format!("back at {}, step {}", position.place.phase, position.place.step),
         Record::Remove => "back to before the rollout began".to_owned(),
@@ -138,19 +140,19 @@ fn done(plan: &Plan) -> String {
 }
 
 /// A rollback that changes nothing in the Deployment.
-struct Nothing<'a> {
-    context: &'a Context,
-    cluster: &'a Cluster,
-    target: &'a Target,
-    workload: Workload,
-    reason: NothingToRollBack,
-    began: Timestamp,
-    deadline: Instant,
+pub(super) struct Nothing<'a> {
+    pub context: &'a Context,
+    pub cluster: &'a Cluster,
+    pub target: &'a Target,
+    pub workload: Workload,
+    pub reason: NothingToRollBack,
+    pub began: Timestamp,
+    pub deadline: Instant,
 }
 
 impl Nothing<'_> {
     /// The pods may still be on their way: an earlier rollback may have been left before it had arrived.
-    async fn answer(
+    pub(super) async fn answer(
         &self,
         arguments: &Rollback,
         interrupted: &mut (impl Future<Output = ()> + Unpin),

@@ -76,6 +76,13 @@ pub(super) struct Settling<'a> {
     pub still_ours: &'a dyn Fn(&Workload) -> bool,
 }
 
+/// A rollback that is in the deployment, but not verified in every pod.
+pub(super) struct Unsettled {
+    /// The time was not over: something else ended the wait.
+    pub in_time: bool,
+    pub error: Error,
+}
+
 impl Settling<'_> {
     /// Waits until every pod runs the wanted values and all others are gone; the headline begins with what is true.
     ///
@@ -86,6 +93,16 @@ impl Settling<'_> {
         interrupted: &mut (impl Future<Output = ()> + Unpin),
         done: &str,
     ) -> Result<(Workload, String), Error> {
+        let after = self.settle(interrupted).await.map_err(|unsettled| unsettled.error)?;
+        let pods = change::progress(&after.spread(self.wanted));
+        Ok((after, format!("done in {}: {done}; {pods}", change::took(self.began, now()))))
+    }
+
+    /// The same, with what is known when it does not come to that.
+    pub(super) async fn settle(
+        &self,
+        interrupted: &mut (impl Future<Output = ()> + Unpin),
+    ) -> Result<Workload, Unsettled> {
         let wait = Wait {
             target: self.target,
             generation: self.applied.generation,
@@ -95,13 +112,14 @@ impl Settling<'_> {
             deadline: self.deadline,
             still_ours: self.still_ours,
         };
+        let mut in_time = true;
         let (what, last, source) = match watch(self.context, self.cluster, &wait, interrupted).await {
-            Ended::Done(after) => {
-                let pods = change::progress(&after.spread(self.wanted));
-                return Ok((after, format!("done in {}: {done}; {pods}", change::took(self.began, now()))));
-            }
+            Ended::Done(after) => return Ok(after),
             Ended::Interrupted(last) => ("interrupted", last, None),
-            Ended::Deadline(last, source) => ("time is up", last, source),
+            Ended::Deadline(last, source) => {
+                in_time = false;
+                ("time is up", last, source)
+            }
             Ended::Failed(last, _) => ("the rollout failed", Some(last), None),
             Ended::Lost(last, source) => ("nothing more can be seen of it", last, Some(source)),
             Ended::Overtaken(last) => ("somebody else has changed the rollout since", Some(last), None),
@@ -112,6 +130,6 @@ impl Settling<'_> {
             Some(last) => change::progress(&last.spread(self.wanted)),
         };
         let what = format!("{what}: the change is in the deployment, but not verified in every pod: {state}");
-        Err(Error::Unverified { what, source: source.map(Box::new) })
+        Err(Unsettled { in_time, error: Error::Unverified { what, source: source.map(Box::new) } })
     }
 }

@@ -78,6 +78,17 @@ impl CheckReport {
 }
 
 impl CheckReport {
+    /// The rollback triggers that fire.
+    pub fn firing(&self) -> Vec<&str> {
+        let firing = self.conditions.iter().filter(|condition| condition.verdict == "firing");
+        firing.map(ConditionReport::name).collect()
+    }
+
+    /// Whether any condition was measured.
+    pub fn is_measured(&self) -> bool {
+        self.conditions.iter().any(ConditionReport::is_measured)
+    }
+
     /// What is still waited for, or could not be found out, in one line.
     pub fn waits_for(&self) -> String {
         let obstacles = self.obstacles.iter().filter(|blocking| blocking.passes_with_time()).map(obstacle);
@@ -95,7 +106,7 @@ impl Report for CheckReport {
     fn lines(&self) -> Vec<String> {
         let mut lines = vec![self.summary.clone()];
         lines.extend(held_and_judged(&self.obstacles, &self.conditions));
-        if self.conditions.iter().any(ConditionReport::is_measured) {
+        if self.is_measured() {
             lines.extend(self.scope.lines());
         }
         lines.extend(self.next.iter().map(|next| format!("next: {next}")));

@@ -76,6 +76,11 @@ impl ConditionReport {
         self.window.is_some()
     }
 
+    /// The condition as the rows call it: without its limit.
+    pub fn name(&self) -> &str {
+        self.row.as_ref().map_or(&self.condition, |[_, name, ..]| name)
+    }
+
     /// What time or traffic can still lift, or another attempt, if anything.
     pub fn waits_for(&self) -> Option<String> {
         let [_, condition, _, _, why] = self.row.as_ref()?;

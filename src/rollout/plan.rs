@@ -88,10 +88,26 @@ impl Plan {
         self.is_recorded_in(workload) && self.changes.iter().all(changed)
     }
 
+    /// The workload as this plan makes it.
+    pub fn carried_out(&self, workload: &Workload) -> Workload {
+        let mut after = workload.clone();
+        let set = |change: &Change| (change.flag.clone(), FlagSource::Value(change.after.clone()));
+        after.flags.extend(self.changes.iter().map(set));
+        match &self.record {
+            Record::Write(position) => after.position = Some(Ok((**position).clone())),
+            Record::Remove => after.position = None,
+            Record::Keep => {}
+        }
+        if self.accepts_emergency {
+            after.emergency = None;
+        }
+        after
+    }
+
     /// Whether the record is the one that this plan writes.
     pub fn is_recorded_in(&self, workload: &Workload) -> bool {
         match &self.record {
-            Record::Write(position) => recorded(workload) == Some(&**position),
+            Record::Write(position) => workload.recorded_position() == Some(&**position),
             Record::Remove => workload.position.is_none(),
             Record::Keep => true,
         }
@@ -112,7 +128,7 @@ pub fn promotion(rollout: &Rollout, workload: &Workload, route: &Route, operatio
     };
     let wanted = rollout.flags_through(phase);
     let changes = changes(workload, wanted.into_iter().map(|(flag, value)| (flag, FlagValue::Literal(value))));
-    let mut completed = recorded(workload).map(|position| position.completed.clone()).unwrap_or_default();
+    let mut completed = workload.recorded_position().map(|position| position.completed.clone()).unwrap_or_default();
     completed.retain(|name, _| rollout.index_of(name).is_some_and(|index| index < phase));
     if let (Some(place), Some(complete)) = (&route.standing.place, route.standing.complete_at(rollout))
         && place.phase < phase
@@ -125,7 +141,7 @@ pub fn promotion(rollout: &Rollout, workload: &Workload, route: &Route, operatio
             completed.entry(earlier.name.clone()).or_insert(operation.at);
         }
     }
-    let (mut trail, replaced) = match recorded(workload) {
+    let (mut trail, replaced) = match workload.recorded_position() {
         Some(position) => split_at(rollout, &position.trail, route.standing.place.as_ref()),
         None => (Vec::new(), BTreeMap::new()),
     };
@@ -145,6 +161,7 @@ pub fn promotion(rollout: &Rollout, workload: &Workload, route: &Route, operatio
         operation: operation.id.clone(),
         trail,
         rolled_back: false,
+        reduced: None,
         completed,
         container: workload.container.clone(),
         off: rollout.header.breakers_off(),
@@ -161,7 +178,7 @@ pub fn promotion(rollout: &Rollout, workload: &Workload, route: &Route, operatio
 pub fn can_step_back(workload: &Workload) -> bool {
     let leads_back = |taken: &Taken| taken.from.is_some() || !taken.prior.is_empty();
     let has_earlier = |position: &Position| !position.rolled_back && position.trail.last().is_some_and(leads_back);
-    workload.emergency.is_none() && recorded(workload).is_some_and(has_earlier)
+    workload.emergency.is_none() && workload.recorded_position().is_some_and(has_earlier)
 }
 
 /// The patch that restores what the last change replaced; it needs no phase files.
@@ -199,7 +216,7 @@ fn restorable(workload: &Workload) -> Result<&Position, NothingToRollBack> {
 }
 
 /// Takes back the newest changes of the trail, from this one on.
-fn restoring(workload: &Workload, position: &Position, oldest: usize, operation: &Operation) -> Plan {
+pub(super) fn restoring(workload: &Workload, position: &Position, oldest: usize, operation: &Operation) -> Plan {
     let (trail, undone) = position.trail.split_at(oldest);
     let place = undone.first().and_then(|taken| taken.from.clone());
     let moved = |place| Record::Write(Box::new(moved_back(position, place, trail.to_vec(), operation)));
@@ -232,7 +249,7 @@ pub fn breakers_off(
     }
     let standing = Standing::of(rollout, workload);
     let place = standing.place.as_ref().and_then(|place| place_without(rollout, workload, place, &off, operation.at));
-    let (mut wanted, record) = match recorded(workload).zip(place) {
+    let (mut wanted, record) = match workload.recorded_position().zip(place) {
         Some((position, place)) => {
             let (trail, replaced) = split_at(rollout, &position.trail, Some(&place));
             let place = place.record(rollout);
@@ -261,7 +278,7 @@ fn moved_back(position: &Position, place: Place, trail: Vec<Taken>, operation: &
     let mut completed = position.completed.clone();
     completed.remove(&place.phase);
     let (by, operation) = (operation.by.clone(), operation.id.clone());
-    Position { place, completed, by, operation, trail, rolled_back: true, ..position.clone() }
+    Position { place, completed, by, operation, trail, rolled_back: true, reduced: None, ..position.clone() }
 }
 
 /// The changes that led to a place, and what those that led further replaced.
@@ -294,7 +311,7 @@ fn place_without(
     }
     let declared = &rollout.phases[phase];
     let bake = declared.steps[declared.steps.len() - 1].bake;
-    let completed = recorded(workload).and_then(|position| position.completed.get(&declared.name).copied());
+    let completed = workload.recorded_position().and_then(|position| position.completed.get(&declared.name).copied());
     let since = completed.and_then(|complete| complete.checked_sub(bake).ok()).unwrap_or(now);
     Some(StandingPlace { phase, step: declared.steps.len() - 1, since })
 }
@@ -308,10 +325,6 @@ fn changes(workload: &Workload, wanted: impl IntoIterator<Item = (FlagName, Flag
             (before != FlagSource::Value(after.clone())).then_some(Change { flag, before, after })
         })
         .collect()
-}
-
-fn recorded(workload: &Workload) -> Option<&Position> {
-    workload.position.as_ref()?.as_ref().ok()
 }
 
 impl StandingPlace {

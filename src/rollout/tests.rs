@@ -115,19 +115,7 @@ pub fn all_off() -> Workload {
 
 /// What the API server makes of a plan.
 pub fn apply(workload: &Workload, plan: &Plan) -> Workload {
-    let mut after = workload.clone();
-    for change in &plan.changes {
-        after.flags.insert(change.flag.clone(), FlagSource::Value(change.after.clone()));
-    }
-    match &plan.record {
-        Record::Write(position) => after.position = Some(Ok((**position).clone())),
-        Record::Remove => after.position = None,
-        Record::Keep => {}
-    }
-    if plan.accepts_emergency {
-        after.emergency = None;
-    }
-    after
+    plan.carried_out(workload)
 }
 
 /// What an emergency rollback makes of it.
@@ -141,7 +129,7 @@ pub fn switch_off(workload: &Workload, second: i64) -> Workload {
 }
 
 /// One step on, whether gates would allow it or not.
-fn promote(workload: &Workload, second: i64) -> Workload {
+pub fn promote(workload: &Workload, second: i64) -> Workload {
     let route = Route::find(&rollout(), workload, None, true, at(second));
     match plan::promotion(&rollout(), workload, &route, &operation(second)) {
         Some(plan) => apply(workload, &plan),
@@ -322,7 +310,7 @@ fn any_source() -> impl Strategy<Value = FlagSource> {
 
 prop_compose! {
     /// A Deployment as somebody left it, some steps into the rollout.
-    fn any_workload()(sources in proptest::collection::vec(any_source(), 4), steps in 0..5_i64) -> Workload {
+    pub fn any_workload()(sources in proptest::collection::vec(any_source(), 4), steps in 0..5_i64) -> Workload {
         let names = ["CB_CACHE", "CB_HTTP", "SET_CACHE", "SET_HTTP"];
         let flags: Vec<_> = names.into_iter().zip(sources).collect();
         (0..steps).fold(workload(&flags), |workload, step| promote(&workload, step * 1_000))

@@ -14,6 +14,7 @@ mod crash;
 mod emergency;
 mod evidence;
 mod files;
+mod gradual;
 mod harness;
 mod indicators;
 mod layers;
