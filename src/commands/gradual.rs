@@ -104,6 +104,11 @@ impl Gradual<'_> {
         at: &Workload,
         interrupted: &mut (impl Future<Output = ()> + Unpin),
     ) -> Result<(Verdict, Workload), Error> {
+        if self.unsettled.is_some() {
+            // Its time is over, and pods that do not come up are no improvement.
+            let unproven = JudgedReport::unproven("not verified in every pod");
+            return Ok((self.judged(unproven), at.clone()));
+        }
         let aim = Aim { only_triggers: true, ..Aim::default() };
         let time = gradual::patience(self.rollout, at);
         let patience = Patience { time, failures: FAILURES, pause: LONGEST_PAUSE };
@@ -135,13 +140,17 @@ impl Gradual<'_> {
                 (JudgedReport::unproven("nobody could look"), at.clone())
             }
         };
+        Ok((self.judged(judged), seen))
+    }
+
+    fn judged(&mut self, judged: JudgedReport) -> Verdict {
         self.context.printer.tell(&judged.line());
         let verdict = judged.verdict;
         match self.reductions.last_mut() {
             Some(reduction) => reduction.judged = Some(judged),
             None => self.judged_first = Some(judged),
         }
-        Ok((verdict, seen))
+        verdict
     }
 
     /// One reduction, carried out and waited for; the Deployment as it then is.

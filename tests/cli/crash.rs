@@ -187,3 +187,8 @@ async fn a_breaker_off_survives_death_at_every_request() {
 async fn an_emergency_survives_death_at_every_request() {
     survives(&["shadow", "cache"], &["rollback", "--emergency"]).await;
 }
+
+#[tokio::test]
+async fn a_gradual_rollback_survives_death_at_every_request() {
+    survives(&["shadow", "cache", "http"], &["rollback", "--gradual"]).await;
+}

@@ -73,7 +73,12 @@ fn story(run: &Run) -> Vec<String> {
 async fn stops_where_things_are_better() {
     let world = World::watched(&["shadow", "cache", "http"], TRIGGER, HTTP_FAILS).await;
     let run = world.cbctl(&["rollback", "--gradual", "--reason", "checkout errors"]).await;
-    insta::assert_snapshot!(run.redacted(), @"");
+    insta::assert_snapshot!(run.redacted(), @r"
+      deployment/storefront   CB_HTTP_ENABLED   true -> false   better: every trigger is quiet
+    done in AGE: better: the rollout stands at cache, step 1; 2 of 2 pods run the new values
+    next: cbctl promote, once cbctl check passes
+    further back: cbctl rollback --to shadow
+    ");
     assert_eq!(run.status, 0, "{run}");
     assert_eq!(
         story(&run),
@@ -144,7 +149,15 @@ async fn a_canary_that_is_the_cause_goes_first_and_the_breakers_stay() {
     let env = world.env().await;
     world.add_a_canary(4, &["CB_CACHE_ENABLED", "CB_HTTP_ENABLED"]).await;
     let run = world.cbctl(&["rollback", "--gradual"]).await;
-    insta::assert_snapshot!(run.redacted(), @"");
+    insta::assert_snapshot!(run.redacted(), @r"
+      deployment/storefront-canary   replicas   4 -> 2 (about 67% -> 50% of the pods)   error_rate for 3s still fires
+      deployment/storefront-canary   replicas   2 -> 1 (about 50% -> 33% of the pods)   error_rate for 3s still fires
+      deployment/storefront-canary   replicas   1 -> 0 (about 33% -> 0% of the pods)   better: every trigger is quiet
+    done in AGE: better: the rollout stands at cache, step 1; 2 of 2 pods run the new values
+    next: cbctl promote, once cbctl check passes
+    further back: cbctl rollback --to shadow
+    canary storefront-canary has 0 pods: kubectl -n shop delete deployment storefront-canary removes it
+    ");
     assert_eq!(run.status, 0, "{run}");
     assert_eq!(
         story(&run),
@@ -168,15 +181,15 @@ async fn a_canary_that_is_the_cause_goes_first_and_the_breakers_stay() {
 async fn a_canary_keeps_the_pods_with_which_things_are_better() {
     let world = World::watched(&["shadow", "cache"], TRIGGER, CANARY_FAILS).await;
     world.add_a_canary(4, &[]).await;
-    let running = world.cbctl(&["rollback", "--gradual"]).start();
-    running.says("canary: 4 -> 2").await;
+    // The first reduction is made without asking, and by then things are well again.
     world.scenario(HEALTHY).await;
-    let run = running.finish().await;
+    let run = world.cbctl(&["rollback", "--gradual"]).await;
     run.expect(0, &["better: the rollout stands at cache, step 1", "canary storefront-canary has 2 pods"]);
     assert_eq!(world.canary_replicas().await, Some(2));
 
-    // With a breaker's errors it is the canary's turn again, and what is there is judged first.
+    // Badly again: what is there is judged before anything more is reduced.
     world.scenario(ALL_FAILS).await;
+    until("the trigger fires", async || (world.cbctl(&["check", "http"]).await.status == 5).then_some(())).await;
     let run = world.cbctl(&["rollback", "--gradual"]).await;
     run.expect(0, &["every breaker is off"]);
     assert_eq!(
@@ -213,12 +226,24 @@ async fn a_canary_that_is_scaled_up_again_is_given_up_and_the_breakers_go_off() 
 async fn a_dry_run_shows_every_reduction_and_checks_the_first() {
     let world = World::watched(&["shadow", "cache", "http"], TRIGGER, HEALTHY).await;
     let run = world.cbctl(&["rollback", "--gradual", "--dry-run"]).await;
-    insta::assert_snapshot!(run.redacted(), @"");
+    insta::assert_snapshot!(run.redacted(), @r"
+      deployment/storefront   CB_HTTP_ENABLED   true -> false
+      deployment/storefront   CB_CACHE_ENABLED   true -> false
+          CB_CACHE_OP_TIMEOUT_MS   3000 -> (not set)
+    dry run: at most these, one after the other; the API server accepts the first
+    ");
     assert_eq!((run.status, run.writes()), (0, vec!["PATCH deployments/storefront dryRun"]), "{run}");
     world.add_a_canary(3, &[]).await;
     let version = world.resource_version().await;
     let run = world.cbctl(&["rollback", "--gradual", "--dry-run"]).await;
-    insta::assert_snapshot!(run.redacted(), @"");
+    insta::assert_snapshot!(run.redacted(), @r"
+      deployment/storefront-canary   replicas   3 -> 1 (about 60% -> 33% of the pods)
+      deployment/storefront-canary   replicas   1 -> 0 (about 33% -> 0% of the pods)
+      deployment/storefront   CB_HTTP_ENABLED   true -> false
+      deployment/storefront   CB_CACHE_ENABLED   true -> false
+          CB_CACHE_OP_TIMEOUT_MS   3000 -> (not set)
+    dry run: at most these, one after the other; the API server accepts the first
+    ");
     assert_eq!((run.status, run.writes()), (0, vec!["PATCH deployments/storefront-canary dryRun"]), "{run}");
     assert_eq!((world.resource_version().await, world.canary_replicas().await), (version, Some(3)));
     world.cbctl(&["rollback", "--gradual", "--no-wait"]).await.expect(2, &["cannot be used with '--no-wait'"]);
@@ -226,8 +251,8 @@ async fn a_dry_run_shows_every_reduction_and_checks_the_first() {
 
 #[tokio::test]
 async fn an_interruption_says_what_stands_and_the_next_run_goes_on_from_there() {
-    let world =
-        World::watched(&["shadow", "cache", "http"], "rollback:\n  - error_rate > 2% for 30s\n", ALL_FAILS).await;
+    let trigger = "rollback:\n  - error_rate > 2% for 30s\n";
+    let world = World::watched(&["shadow", "cache", "http"], trigger, HTTP_FAILS).await;
     let running = world.cbctl(&["rollback", "--gradual"]).start();
     running.says("waiting: ").await;
     running.signal(Signal::INT);
@@ -237,19 +262,10 @@ async fn an_interruption_says_what_stands_and_the_next_run_goes_on_from_there() 
         &["error: interrupted: the rollout stands at cache, step 1; cbctl rollback --gradual goes on from there"],
     );
     assert!(run.stdout.is_empty(), "{run}");
-    assert_eq!(
-        (world.on().await, world.told_of_rollbacks().await),
-        (vec!["CB_CACHE_ENABLED".to_owned()], vec!["http -> cache: done".to_owned()])
-    );
+    assert_eq!(world.on().await, ["CB_CACHE_ENABLED"]);
 
     // What stands is judged first: as long as nothing fires, nothing more is taken back.
-    let phase = "phases/20-cache.yaml";
-    world.edit(phase, "for 30s", "for 3s");
-    world.scenario(HEALTHY).await;
-    until("the errors of before are forgotten", async || {
-        (world.cbctl(&["check", "http"]).await.status != 5).then_some(())
-    })
-    .await;
+    world.edit("phases/20-cache.yaml", "for 30s", "for 3s");
     let run = world.cbctl(&["rollback", "--gradual"]).await;
     run.expect(0, &["nothing to do: better: the rollout stands at cache, step 1"]);
     assert!(run.writes().is_empty(), "{run}");
