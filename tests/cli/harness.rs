@@ -134,7 +134,9 @@ impl Drop for World {
         let (namespace, administrator) = (self.namespace.clone(), self.administrator.clone());
         let deleted = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async { cluster::delete_namespace(&cluster::client_of(&administrator).await, &namespace).await });
+            runtime.block_on(async {
+                cluster::delete_namespace(&cluster::client_of(&administrator).await, &namespace).await
+            });
         });
         let _ = deleted.join();
     }

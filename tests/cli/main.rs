@@ -19,6 +19,7 @@ mod harness;
 mod indicators;
 mod layers;
 mod obstacles;
+mod outage;
 mod permissions;
 mod prometheus_faults;
 mod promote;

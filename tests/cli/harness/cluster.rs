@@ -13,10 +13,6 @@ use serde_json::{Value, json};
 use super::proxy::Act;
 use super::{CONTAINER, DEPLOYMENT, FLAGS, ROLLOUT, World, required, until};
 
-pub async fn administrator() -> Client {
-    client_of(Path::new(&required("CBCTL_TEST_KUBECONFIG"))).await
-}
-
 /// The user without rights.
 pub async fn alice() -> Client {
     client_of(&Path::new(&required("CBCTL_TEST_DIR")).join("alice.kubeconfig")).await

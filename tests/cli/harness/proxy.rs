@@ -51,6 +51,11 @@ impl Journal {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 
+    /// How many requests with this in their line have arrived.
+    pub fn count(&self, of: &str) -> usize {
+        self.0.lock().unwrap().iter().filter(|seen| seen.line.contains(of)).count()
+    }
+
     fn add(&self, seen: Seen) {
         self.0.lock().unwrap().push(seen);
     }
