@@ -290,7 +290,7 @@ _cbctl() {
             return 0
             ;;
         cbctl__subcmd__rollback)
-            opts="-f -n -o -q -h --emergency --to --no-wait --timeout --deployment --container --flag --dry-run --reason --files --namespace --context --prometheus --output --quiet --no-color --help"
+            opts="-f -n -o -q -h --emergency --to --gradual --no-wait --timeout --deployment --container --flag --dry-run --reason --files --namespace --context --prometheus --output --quiet --no-color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -75,7 +75,7 @@ complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -s q -l quiet -d 'P
 complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -l no-color -d 'Do without colour, as with `NO_COLOR` set'
 complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -s h -l help -d 'Print help'
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l to -d 'Phase to go back to, as it was when it was left' -r
-complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l timeout -d 'How long to try and to wait' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l timeout -d 'How long to try and to wait; with --gradual, for the pods of each reduction' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l deployment -d 'Deployment to switch off, instead of rollout.yaml\'s' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l container -d 'Container to switch off, instead of rollout.yaml\'s' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l flag -d 'Flag to set to "false", instead of the declared or recorded ones' -r
@@ -87,6 +87,7 @@ complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l prometheus -d '
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -s o -l output -d 'Form of the answer' -r -f -a "table\t''
 json\t''"
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l emergency -d 'Switch every breaker off now, whatever else is going on'
+complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l gradual -d 'Go back in reductions, each of them judged: fewer canary pods, then one recorded step after the other, until the rollback triggers are quiet or every breaker is off'
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l no-wait -d 'Do not wait until every pod runs the old values'
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l dry-run -d 'Have the API server check the change without storing it'
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -s q -l quiet -d 'Print the answer and errors, and nothing else'

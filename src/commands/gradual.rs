@@ -4,11 +4,15 @@
 //! What cannot be found out never stops it: without proof that things are better it goes on. Where it stands is in the
 //! cluster, so that another run goes on where this one ended.
 
+mod canary;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
+
+use canary::{canary_target, desired};
 
 use super::interrupt::interrupted;
 use super::looking::{self, Patience};
@@ -16,7 +20,7 @@ use super::rollback::{Nothing, done};
 use super::settle::{self, Settling, Unsettled};
 use super::{Aim, Context, now, operation, target};
 use crate::cli::Rollback;
-use crate::cluster::{Cluster, Ended, Entry, Error as ClusterError, Target, retry};
+use crate::cluster::{Cluster, Entry, Error as ClusterError, Target, retry};
 use crate::error::{Error, ExitStatus};
 use crate::output::change::{self, Result as Outcome};
 use crate::output::gradual::{self as report, GradualReport, JudgedReport, ReductionReport};
@@ -53,7 +57,7 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
         target,
         by,
         began,
-        left: None,
+        left: gradual::is_begun(&found).then(|| found.clone()),
         given_up: BTreeSet::new(),
         judged_first: None,
         reductions: Vec::new(),
@@ -64,7 +68,7 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
     }
     let mut at = found;
     // The first reduction is made without asking, unless an earlier run has made it.
-    let mut judges = gradual::is_begun(&at);
+    let mut judges = gradual.left.is_some();
     while gradual::next(&rollout, &at, &gradual.given_up, &first).is_ok() {
         if judges {
             let (verdict, seen) = gradual.judge(&at, &mut interrupted).await?;
@@ -87,7 +91,7 @@ struct Gradual<'a> {
     target: Target,
     by: String,
     began: Timestamp,
-    /// The Deployment as this run has left it; None before its first reduction.
+    /// The Deployment as the last reduction has left it; None before the first.
     left: Option<Workload>,
     /// Canaries that do not keep the number of pods that they are given.
     given_up: BTreeSet<String>,
@@ -173,72 +177,6 @@ impl Gradual<'_> {
             Ok(Reduction::Flags(_)) => self.step_back(&operation, deadline, interrupted).await,
             Err(_) => Ok(seen),
         }
-    }
-
-    /// Halves a canary, or says why that cannot be done: it is no reason to stop, the breakers are left.
-    async fn shrink(
-        &mut self,
-        seen: &Workload,
-        canary: &str,
-        operation: &Operation,
-        deadline: Instant,
-        interrupted: &mut (impl Future<Output = ()> + Unpin),
-    ) -> Result<Option<Error>, Error> {
-        let target = canary_target(seen, canary);
-        let found = match self.read(&target, deadline, interrupted).await {
-            Err(error @ Error::Cluster(ClusterError::Interrupted { .. })) => return Err(error),
-            Err(error) => return Ok(Some(error)),
-            Ok(found) => found,
-        };
-        let fewer = Fewer::of(seen, canary, desired(&found));
-        let announced = |seen: &Workload| match self.is_ours(seen) {
-            true => gradual::announcing(seen, &fewer, operation).ok_or(()),
-            false => Err(()),
-        };
-        let told = |error: &ClusterError| self.context.printer.retrying(error);
-        let sent = settle::send(self.cluster, &self.target, (deadline, &mut *interrupted), told, false, announced);
-        match sent.await? {
-            Ok((before, plan, _)) => self.left = Some(plan.carried_out(&before)),
-            Err((seen, ())) if !self.is_ours(&seen) => return Err(overtaken(&seen)),
-            Err((seen, ())) => self.left = Some(seen),
-        }
-        self.context.printer.tell(&report::canary_line(&fewer));
-        let scale = async || {
-            let found = self.cluster.read(&target).await?.workload;
-            // An attempt whose answer was lost may have got through.
-            if desired(&found) > fewer.to {
-                self.cluster.scale(&found, fewer.to, false).await.map(drop)
-            } else {
-                Ok(())
-            }
-        };
-        match retry(deadline, interrupted, told, scale).await {
-            Err(error @ ClusterError::Interrupted { .. }) => return Err(error.into()),
-            Err(error) => return Ok(Some(error.into())),
-            Ok(()) => {}
-        }
-        let ended = self.cluster.await_pods(&target, fewer.to, deadline, interrupted).await;
-        let result = match &ended {
-            Ended::Done(_) => "done",
-            Ended::Overtaken(_) => "scaled_up_again",
-            Ended::Failed(..) | Ended::Deadline(..) | Ended::Lost(..) | Ended::Interrupted(_) => "unverified",
-        };
-        let place = seen.recorded_place();
-        let entry = self.entry(operation, (place.clone(), place.clone()), result);
-        self.remember(Entry { canary: Some(fewer.clone()), ..entry }).await;
-        self.reductions.push(ReductionReport::of_canary(Some(&operation.id), &fewer, place, result));
-        let what = match ended {
-            Ended::Done(_) => return Ok(None),
-            Ended::Interrupted(_) => {
-                let what = format!("interrupted: {canary} is to have {} pods, and that is not verified", fewer.to);
-                return Err(Error::Unverified { what, source: None });
-            }
-            Ended::Overtaken(seen) => format!("{canary} has {} pods again: something scales it up", desired(&seen)),
-            Ended::Failed(..) | Ended::Deadline(..) | Ended::Lost(..) => {
-                format!("time is up: {canary} still has more than {} pods", fewer.to)
-            }
-        };
-        Ok(Some(Error::Unverified { what, source: None }))
     }
 
     /// Takes the newest change on record back, as `rollback` does.
@@ -354,7 +292,7 @@ impl Gradual<'_> {
         result.exit_status()
     }
 
-    /// Nobody else has moved the rollout since the last reduction of this run.
+    /// Nobody else has moved the rollout since the last reduction.
     fn is_ours(&self, seen: &Workload) -> bool {
         seen.emergency.is_none() && self.left.as_ref().is_none_or(|left| left.position == seen.position)
     }
@@ -398,15 +336,6 @@ impl Gradual<'_> {
     async fn remember(&self, entry: Entry) {
         self.context.remember(self.cluster, &self.rollout.header.name, &entry).await;
     }
-}
-
-fn canary_target(of: &Workload, canary: &str) -> Target {
-    Target { deployment: canary.to_owned(), container: Some(of.container.clone()), flags: BTreeSet::new() }
-}
-
-/// How many pods a Deployment is to have.
-fn desired(found: &Workload) -> usize {
-    usize::try_from(found.replicas.desired).unwrap_or_default()
 }
 
 fn overtaken(seen: &Workload) -> Error {

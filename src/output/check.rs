@@ -84,9 +84,9 @@ impl CheckReport {
         firing.map(ConditionReport::name).collect()
     }
 
-    /// Whether any condition was measured.
-    pub fn is_measured(&self) -> bool {
-        self.conditions.iter().any(ConditionReport::is_measured)
+    /// The first condition that proved nothing, and why.
+    pub fn unproven(&self) -> Option<String> {
+        self.conditions.iter().find_map(ConditionReport::unproven)
     }
 
     /// What is still waited for, or could not be found out, in one line.
@@ -106,7 +106,7 @@ impl Report for CheckReport {
     fn lines(&self) -> Vec<String> {
         let mut lines = vec![self.summary.clone()];
         lines.extend(held_and_judged(&self.obstacles, &self.conditions));
-        if self.is_measured() {
+        if self.conditions.iter().any(ConditionReport::is_measured) {
             lines.extend(self.scope.lines());
         }
         lines.extend(self.next.iter().map(|next| format!("next: {next}")));

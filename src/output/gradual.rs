@@ -122,10 +122,10 @@ impl JudgedReport {
             Verdict::Better => "better: every trigger is quiet".to_owned(),
             Verdict::Firing if firing.len() == 1 => format!("{} still fires", firing[0]),
             Verdict::Firing => format!("{} still fire", firing.join(", ")),
-            Verdict::Unproven if !report.is_measured() => {
-                "no improvement proven: no trigger is measured there".to_owned()
+            Verdict::Unproven => {
+                let why = report.unproven().unwrap_or_else(|| "no trigger is measured there".to_owned());
+                return Self { conditions: report.evidence(), ..Self::unproven(&why) };
             }
-            Verdict::Unproven => format!("no improvement proven: {}", report.waits_for()),
         };
         Self { verdict, summary, conditions: report.evidence() }
     }

@@ -81,8 +81,7 @@ impl Verdict {
         match worst {
             Some(Outcome::RollBack) => Self::Firing,
             Some(Outcome::Proceed | Outcome::NothingToDo) if measured => Self::Better,
-            Some(Outcome::Proceed | Outcome::NothingToDo)
-            | Some(Outcome::Held | Outcome::Error | Outcome::Inconclusive)
+            Some(Outcome::Proceed | Outcome::NothingToDo | Outcome::Held | Outcome::Error | Outcome::Inconclusive)
             | None => Self::Unproven,
         }
     }
@@ -183,7 +182,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::tests::{
-        all_off, any_workload, at, flag, literal, operation, promote, rollout, switch_off, workload,
+        all_off, any_workload, flag, literal, operation, promote, rollout, switch_off, workload,
     };
     use super::super::workload::Pod;
     use super::*;

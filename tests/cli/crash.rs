@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use crate::canary::CANARY;
 use crate::harness::proxy::Act;
 use crate::harness::redact::redact;
 use crate::harness::run::Run;
@@ -35,6 +36,8 @@ struct Left {
     pods: Vec<Value>,
     record: String,
     emergency: bool,
+    /// Replicas of the canary, where there is one.
+    canary: Option<i32>,
 }
 
 impl World {
@@ -45,6 +48,7 @@ impl World {
         if let Some(place) = record.get_mut("place") {
             place["since"] = Value::Null;
         }
+        let canary = self.deployments().get_opt(CANARY).await.unwrap();
         let mut pods: Vec<Value> = self.pods().await.iter().map(|pod| json!(env_of(pod.spec.as_ref()))).collect();
         pods.sort_by_key(ToString::to_string);
         Left {
@@ -52,6 +56,7 @@ impl World {
             pods,
             record: redact(&record.to_string()),
             emergency: self.record("emergency").await.is_some(),
+            canary: canary.and_then(|canary| canary.spec?.replicas),
         }
     }
 
@@ -60,7 +65,8 @@ impl World {
         let mut told = BTreeMap::new();
         for entry in self.history().await {
             let phase = |place: &str| entry[place]["phase"].as_str().unwrap_or("-").to_owned();
-            let line = format!("{}: {} to {}: {}", entry["action"], phase("from"), phase("to"), entry["result"]);
+            let places = format!("{} to {}", phase("from"), phase("to"));
+            let line = format!("{}: {places}: {} {}", entry["action"], entry["canary"], entry["result"]);
             *told.entry(line).or_default() += 1;
         }
         told
@@ -117,8 +123,8 @@ struct Case {
 
 /// Kills a command at every request, and prints how many deaths that were.
 #[expect(clippy::print_stdout, reason = "how many deaths there were is worth knowing")]
-async fn survives(phases: &[&str], arguments: &[&str]) {
-    let world = World::promoted_to(phases).await;
+async fn survives(prepared: impl AsyncFn() -> World, arguments: &[&str]) {
+    let world = prepared().await;
     let run = world.cbctl(arguments).await;
     assert_eq!(run.status, 0, "{run}");
     let mut cases = Vec::new();
@@ -133,7 +139,7 @@ async fn survives(phases: &[&str], arguments: &[&str]) {
     world.again(arguments).await.expect(0, &[]);
     let (wanted, told) = (world.left().await, world.told().await);
     let ends: Vec<(bool, bool)> = futures_util::stream::iter(cases)
-        .map(|case| dies(phases, arguments, case, &wanted, &told))
+        .map(|case| dies(&prepared, arguments, case, &wanted, &told))
         .buffer_unordered(AT_ONCE)
         .collect()
         .await;
@@ -144,13 +150,13 @@ async fn survives(phases: &[&str], arguments: &[&str]) {
 
 /// Whether it was killed, and whether the history lacks something of it.
 async fn dies(
-    phases: &[&str],
+    prepared: &impl AsyncFn() -> World,
     arguments: &[&str],
     case: Case,
     wanted: &Left,
     told: &BTreeMap<String, usize>,
 ) -> (bool, bool) {
-    let world = World::promoted_to(phases).await;
+    let world = prepared().await;
     let run = world.dies_at(arguments, &case).await;
     let (killed, first) = (run.status == -1, case.occurrence == 0);
     let case = format!("{arguments:?} dead at {case:?}:\n{run}");
@@ -170,25 +176,30 @@ async fn dies(
 
 #[tokio::test]
 async fn a_promotion_survives_death_at_every_request() {
-    survives(&["shadow"], &["promote", "cache"]).await;
+    survives(async || World::promoted_to(&["shadow"]).await, &["promote", "cache"]).await;
 }
 
 #[tokio::test]
 async fn a_step_back_survives_death_at_every_request() {
-    survives(&["shadow", "cache"], &["rollback"]).await;
+    survives(async || World::promoted_to(&["shadow", "cache"]).await, &["rollback"]).await;
 }
 
 #[tokio::test]
 async fn a_breaker_off_survives_death_at_every_request() {
-    survives(&["shadow", "cache", "http"], &["rollback", "http"]).await;
+    survives(async || World::promoted_to(&["shadow", "cache", "http"]).await, &["rollback", "http"]).await;
 }
 
 #[tokio::test]
 async fn an_emergency_survives_death_at_every_request() {
-    survives(&["shadow", "cache"], &["rollback", "--emergency"]).await;
+    survives(async || World::promoted_to(&["shadow", "cache"]).await, &["rollback", "--emergency"]).await;
 }
 
 #[tokio::test]
 async fn a_gradual_rollback_survives_death_at_every_request() {
-    survives(&["shadow", "cache", "http"], &["rollback", "--gradual"]).await;
+    let with_a_canary = async || {
+        let world = World::promoted_to(&["shadow", "cache", "http"]).await;
+        world.add_a_canary(1, &[]).await;
+        world
+    };
+    survives(with_a_canary, &["rollback", "--gradual"]).await;
 }

@@ -52,10 +52,8 @@ impl World {
     async fn told_of_rollbacks(&self) -> Vec<String> {
         let phase = |place: &Value| place["phase"].as_str().unwrap_or("-").to_owned();
         let line = |entry: &Value| {
-            let pods = match &entry["canary"] {
-                Value::Null => String::new(),
-                canary => format!(" {} -> {}", canary["from"], canary["to"]),
-            };
+            let canary = entry.get("canary").map(|canary| format!(" {} -> {}", canary["from"], canary["to"]));
+            let pods = canary.unwrap_or_default();
             format!("{} -> {}{pods}: {}", phase(&entry["from"]), phase(&entry["to"]), entry["result"].as_str().unwrap())
         };
         self.history().await.iter().filter(|entry| entry["action"] == "rollback").map(line).collect()

@@ -27,6 +27,8 @@ pub const FLAGS: [&str; 3] = ["CB_CACHE_ENABLED", "CB_HTTP_ENABLED", "CB_DB_ENAB
 /// Long enough for a busy machine; whoever waits goes on as soon as the condition holds.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+const DELETING: Duration = Duration::from_secs(10);
+
 pub struct World {
     pub namespace: String,
     /// The administrator's.
@@ -135,7 +137,9 @@ impl Drop for World {
         let deleted = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                cluster::delete_namespace(&cluster::client_of(&administrator).await, &namespace).await
+                let client = cluster::client_of(&administrator).await;
+                // A server that hangs because its test has failed shall not hold up the end of the test.
+                let _ = tokio::time::timeout(DELETING, cluster::delete_namespace(&client, &namespace)).await;
             });
         });
         let _ = deleted.join();

@@ -88,6 +88,8 @@ async fn the_role_of_the_readme_is_enough() {
         &["promote", "cache"],
         &["rollback", "cache"],
         &["promote", "cache"],
+        &["rollback", "--gradual"],
+        &["promote", "cache"],
         &["rollback", "--emergency"],
     ] {
         world.until_healthy().await;
@@ -96,7 +98,7 @@ async fn the_role_of_the_readme_is_enough() {
         assert!(!run.says("warning") && !run.says("forbidden"), "{arguments:?}:\n{run}");
     }
     let history = world.history().await;
-    assert_eq!(history.len(), 7, "{history:#?}");
+    assert_eq!(history.len(), 9, "{history:#?}");
     let user = format!("system:serviceaccount:{}:ci", world.namespace);
     assert!(history.iter().all(|entry| entry["by"] == user.as_str()), "{history:#?}");
 }

@@ -198,6 +198,15 @@ impl World {
         })
     }
 
+    /// Somebody else's patch comes right after the request, before its answer.
+    pub fn somebody_patches_after(&self, patch: impl Fn() -> Value + Send + Sync + 'static) -> Act {
+        let (client, namespace) = (self.kube.clone(), self.namespace.clone());
+        Act::after(move || {
+            let (client, namespace, patch) = (client.clone(), namespace.clone(), patch());
+            async move { patch_deployment(&client, &namespace, patch).await }
+        })
+    }
+
     /// Tells the simulated service how to behave from now on.
     pub async fn scenario(&self, text: &str) {
         let map = json!({
