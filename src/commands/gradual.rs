@@ -97,7 +97,7 @@ struct Gradual<'a> {
     given_up: BTreeSet<String>,
     judged_first: Option<JudgedReport>,
     reductions: Vec<ReductionReport>,
-    /// The last reduction is not verified in every pod.
+    /// Why the last reduction is not verified.
     unsettled: Option<Error>,
 }
 
@@ -109,8 +109,8 @@ impl Gradual<'_> {
         interrupted: &mut (impl Future<Output = ()> + Unpin),
     ) -> Result<(Verdict, Workload), Error> {
         if self.unsettled.is_some() {
-            // Its time is over, and pods that do not come up are no improvement.
-            let unproven = JudgedReport::unproven("not verified in every pod");
+            // What is not there makes nothing better.
+            let unproven = JudgedReport::unproven("the reduction is not verified");
             return Ok((self.judged(unproven), at.clone()));
         }
         let aim = Aim { only_triggers: true, ..Aim::default() };
@@ -171,6 +171,7 @@ impl Gradual<'_> {
                 if let Some(error) = self.shrink(&seen, &canary, &operation, deadline, interrupted).await? {
                     self.context.printer.warn(&error);
                     self.given_up.insert(canary);
+                    self.unsettled = Some(error);
                 }
                 self.read(&self.target, deadline, interrupted).await
             }
@@ -271,6 +272,10 @@ impl Gradual<'_> {
     fn all_the_way(&mut self, at: &Workload) -> Result<ExitStatus, Error> {
         if let Some(error) = self.unsettled.take() {
             return Err(error);
+        }
+        if let Some(canary) = self.given_up.iter().find(|canary| at.canary_pods(canary) > 0) {
+            let what = format!("every breaker of {} is off, but {}", at.deployment, report::of_canary(at, canary));
+            return Err(Error::Unverified { what, source: None });
         }
         let took = change::took(self.began, now());
         let headline = format!("done in {took}: every breaker is off, and no improvement was proven on the way");
