@@ -95,6 +95,7 @@ pub enum Command {
                       cbctl rollback http                                     one breaker off\n  \
                       cbctl rollback --to shadow                              as it was when shadow was left\n  \
                       cbctl rollback                                          back to before the last step\n  \
+                      cbctl rollback --gradual                                as far back as it takes, judged\n  \
                       cbctl rollback --undo                                   the pod template before this one\n  \
                       cbctl rollback --restart                                every pod anew, as it is"
     )]
@@ -174,12 +175,16 @@ pub struct Rollback {
     /// Phase to go back to, as it was when it was left
     #[arg(long, value_name = "PHASE", conflicts_with_all = ["breakers", "emergency"])]
     pub to: Option<PhaseName>,
+    /// Go back in reductions, each of them judged: fewer canary pods, then one recorded step after the other, until
+    /// the rollback triggers are quiet or every breaker is off
+    #[arg(long, conflicts_with_all = ["breakers", "emergency", "to", "no_wait"])]
+    pub gradual: bool,
     #[command(flatten)]
     pub template: Template,
     /// Do not wait until every pod runs the old values
     #[arg(long)]
     pub no_wait: bool,
-    /// How long to try and to wait
+    /// How long to try and to wait; with --gradual, for the pods of each reduction
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     pub timeout: Duration,
     /// Deployment to switch off, instead of rollout.yaml's

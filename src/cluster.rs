@@ -153,6 +153,13 @@ impl Cluster {
         Ok(Applied::of(&patched))
     }
 
+    /// Gives a Deployment so many pods.
+    pub async fn scale(&self, workload: &Workload, pods: usize, dry_run: bool) -> Result<Applied, Error> {
+        let patch = patch::of_scale(&workload.resource_version, pods);
+        let patched = self.patch(&workload.deployment, &patch, dry_run).await?;
+        Ok(Applied::of(&patched))
+    }
+
     /// Switches flags off without having read anything, and leaves the mark of an emergency.
     pub async fn switch_off(
         &self,

@@ -6,8 +6,10 @@
 mod check;
 mod completions;
 mod emergency;
+mod gradual;
 mod history;
 mod interrupt;
+mod looking;
 mod promote;
 mod rehearse;
 mod remember;
@@ -51,6 +53,7 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Rehearse => block_on(rehearse::run(&context)),
         Command::Promote(arguments) => block_on(promote::run(&context, &arguments)),
         Command::Rollback(arguments) if arguments.emergency => block_on(emergency::run(&context, &arguments)),
+        Command::Rollback(arguments) if arguments.gradual => block_on(gradual::run(&context, &arguments)),
         Command::Rollback(arguments) => block_on(rollback::run(&context, &arguments)),
         Command::History(arguments) => block_on(history::run(&context, &arguments)),
         Command::Why(arguments) => block_on(why::run(&context, &arguments)),
@@ -114,6 +117,8 @@ struct Aim {
     /// Index of the phase that is asked about; the next step if None.
     phase: Option<usize>,
     adopt: bool,
+    /// Only whether things are well where the rollout stands, and not what a promotion needs.
+    only_triggers: bool,
     /// A past time to judge.
     at: Option<Timestamp>,
 }
@@ -149,6 +154,7 @@ impl Context {
         let Found { workload, clock_offset } = read_settled(cluster, &target(&rollout.header)).await?;
         let now = aim.at.unwrap_or_else(|| shared_now(clock_offset));
         let route = Route::find(rollout, &workload, aim.phase, aim.adopt, now);
+        let route = if aim.only_triggers { route.without_gates() } else { route };
         let conditions: Vec<_> = decision::conditions(rollout, &route).collect();
         let moment = Moment { now, past: aim.at.is_some(), cluster_clock_offset: clock_offset };
         let seen =

@@ -121,13 +121,15 @@ fn since(workload: &Workload, standing: &Standing, warm_up: Duration, now: Times
     let entered = standing.place.as_ref().map(|place| place.since);
     let switched_off = workload.emergency.as_ref().map(|mark| mark.at);
     let canary = workload.live_canary().filter_map(Pod::exposed_since).max();
-    let begin = begin_of_evidence([entered, switched_off, workload.rolled_out(), canary], now, past);
+    // What the canary did with more pods says nothing about what it does with fewer.
+    let reduced = workload.recorded_position().and_then(|position| position.reduced.as_ref()).map(|reduced| reduced.at);
+    let begin = begin_of_evidence([entered, switched_off, workload.rolled_out(), canary, reduced], now, past);
     begin.and_then(|begin| begin.checked_add(warm_up).ok())
 }
 
 /// The last of the moments before which nothing counts. Seen from a past time, what came later bounds nothing; but a
 /// rollout that ends just now seems to end in the future, because its end is known in whole seconds only.
-fn begin_of_evidence(bounds: [Option<Timestamp>; 4], now: Timestamp, past: bool) -> Option<Timestamp> {
+fn begin_of_evidence(bounds: [Option<Timestamp>; 5], now: Timestamp, past: bool) -> Option<Timestamp> {
     bounds.into_iter().flatten().filter(|bound| !past || *bound <= now).max()
 }
 
@@ -160,10 +162,10 @@ mod tests {
     fn nothing_counts_from_before_a_rollout_that_ended_in_this_very_second() {
         let at = |second| Some(Timestamp::from_second(second).unwrap());
         let now = at(1_000).unwrap();
-        assert_eq!(begin_of_evidence([at(10), None, at(1_001), None], now, false), at(1_001));
-        assert_eq!(begin_of_evidence([at(10), at(990), at(900), None], now, false), at(990));
+        assert_eq!(begin_of_evidence([at(10), None, at(1_001), None, None], now, false), at(1_001));
+        assert_eq!(begin_of_evidence([at(10), at(990), at(900), None, None], now, false), at(990));
         assert_eq!(
-            begin_of_evidence([at(10), None, at(1_500), None], now, true),
+            begin_of_evidence([at(10), None, at(1_500), None, None], now, true),
             at(10),
             "a later restart spoils nothing"
         );

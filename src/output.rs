@@ -8,6 +8,7 @@ pub mod check;
 pub mod condition;
 pub mod emergency;
 mod finding;
+pub mod gradual;
 pub mod history;
 pub mod obstacle;
 pub mod progress;
@@ -49,12 +50,13 @@ pub trait Report: Serialize {
 }
 
 /// Words that begin a row, and the ANSI colour that supports them.
-const PAINTED: [(&str, u8); 19] = [
+const PAINTED: [(&str, u8); 20] = [
     ("passed", 32),
     ("quiet", 32),
     ("signed", 32),
     ("complete", 32),
     ("done", 32),
+    ("better", 32),
     ("off", 32),
     ("sent", 33),
     ("waiting", 33),

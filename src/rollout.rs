@@ -13,6 +13,7 @@ mod undo_tests;
 pub mod decision;
 pub mod declaration;
 pub mod emergency;
+pub mod gradual;
 pub mod history;
 pub mod name;
 pub mod plan;

@@ -54,22 +54,52 @@ impl Cluster {
         interrupted: &mut (impl Future<Output = ()> + Unpin),
         mut seen: impl FnMut(&Workload),
     ) -> Ended {
+        let verdict = |workload: &Workload| {
+            seen(workload);
+            verdict(wait, workload)
+        };
+        self.await_verdict((wait.target, wait.deadline), interrupted, wait.still_ours, verdict).await
+    }
+
+    /// Looks until a Deployment that was given so many pods has no more, those on their way out included. Another
+    /// number in its spec ends the wait: somebody else scales it as well.
+    pub async fn await_pods(
+        &self,
+        target: &Target,
+        pods: usize,
+        deadline: Instant,
+        interrupted: &mut (impl Future<Output = ()> + Unpin),
+    ) -> Ended {
+        let still_ours = |seen: &Workload| seen.replicas.desired <= i32::try_from(pods).unwrap_or(i32::MAX);
+        let verdict = |seen: &Workload| {
+            let left = seen.pods.len() + seen.canary.len();
+            (seen.replicas.is_observed() && left <= pods).then_some(Health::Healthy)
+        };
+        self.await_verdict((target, deadline), interrupted, &still_ours, verdict).await
+    }
+
+    async fn await_verdict(
+        &self,
+        (target, deadline): (&Target, Instant),
+        interrupted: &mut (impl Future<Output = ()> + Unpin),
+        still_ours: &dyn Fn(&Workload) -> bool,
+        mut verdict: impl FnMut(&Workload) -> Option<Health>,
+    ) -> Ended {
         let (mut last, mut trouble, mut next): (Option<Workload>, _, _) = (None, None, Instant::now());
         loop {
             tokio::select! {
                 biased;
                 () = &mut *interrupted => return Ended::Interrupted(last),
-                () = tokio::time::sleep_until(wait.deadline) => return Ended::Deadline(last, trouble),
-                looked = async { tokio::time::sleep_until(next).await; self.read(wait.target).await } => match looked {
+                () = tokio::time::sleep_until(deadline) => return Ended::Deadline(last, trouble),
+                looked = async { tokio::time::sleep_until(next).await; self.read(target).await } => match looked {
                     Err(error) if !error.is_transient() => return Ended::Lost(last, error),
                     Err(error) => trouble = Some(error),
                     Ok(found) => {
                         trouble = None;
-                        if !(wait.still_ours)(&found.workload) {
+                        if !still_ours(&found.workload) {
                             return Ended::Overtaken(found.workload);
                         }
-                        seen(&found.workload);
-                        match verdict(wait, &found.workload) {
+                        match verdict(&found.workload) {
                             Some(Health::Healthy) => return Ended::Done(found.workload),
                             Some(Health::Failed(reason)) => return Ended::Failed(found.workload, reason),
                             Some(Health::Progressing) | None => last = Some(found.workload),
@@ -80,7 +110,7 @@ impl Cluster {
             let pause = pause(last.as_ref().map_or(0, |last| last.pods.len()));
             let now = Instant::now();
             // However long the pauses are, the last look is not long before the deadline.
-            let before_deadline = wait.deadline.checked_sub(SHORTEST_PAUSE).unwrap_or(now);
+            let before_deadline = deadline.checked_sub(SHORTEST_PAUSE).unwrap_or(now);
             next = (now + pause).min(before_deadline).max(now + SHORTEST_PAUSE);
         }
     }

@@ -131,6 +131,11 @@ pub(super) fn of_sign_off(name: &SignOffName, sign_off: &SignOff) -> Value {
     json!({"metadata": {"annotations": {format!("{SIGN_OFF}{name}"): text_of(sign_off)}}})
 }
 
+/// Valid only for the version that was read: whoever scales it meanwhile is heard first.
+pub(super) fn of_scale(resource_version: &str, replicas: usize) -> Value {
+    json!({"metadata": {"resourceVersion": resource_version}, "spec": {"replicas": replicas}})
+}
+
 fn template(container: &str, env: &[Value]) -> Value {
     json!({"template": {"spec": {"containers": [{"name": container, "env": env}]}}})
 }

@@ -10,7 +10,7 @@ use super::rehearse::{Way, rehearse};
 use super::settle::{self, Made, Sent, Settling};
 use super::{Aim, Context, Look, known_phase, now, operation, target};
 use crate::cli::Promote;
-use crate::cluster::{Applied, Cluster, Ended, Found, Target, Wait};
+use crate::cluster::{Applied, Cluster, Ended, Found, Target, Wait, retry};
 use crate::error::{Error, ExitStatus};
 use crate::output::change::{self, ChangeReport, Result as Outcome};
 use crate::output::check::{CheckReport, destination};
@@ -30,7 +30,7 @@ pub(super) async fn run(context: &Context, arguments: &Promote) -> Result<ExitSt
     let rollout = context.rollout()?;
     let phase = known_phase(&rollout, arguments.phase.as_ref())?;
     let cluster = context.cluster(rollout.header.namespace.as_deref()).await?;
-    let aim = Aim { phase, adopt: arguments.adopt, at: None };
+    let aim = Aim { phase, adopt: arguments.adopt, ..Aim::default() };
     let (look, identity) = tokio::join!(context.look(&rollout, &cluster, aim), cluster.identity());
     let Look { workload, decision, scope, queries, now } = look?;
     let report = CheckReport::of(&rollout, &workload, &decision, scope, queries, now);
@@ -100,7 +100,7 @@ impl Promotion<'_> {
             let headline = format!("dry run: {} would be entered; the API server accepts the change", self.to);
             return Ok(self.answer(Outcome::DryRun, headline, plan, None));
         }
-        let applied = self.apply(plan, workload).await?;
+        let applied = self.apply(plan, workload, (deadline, &mut interrupted)).await?;
         if plan.changes.is_empty() {
             self.remember(workload, plan, Ending::Done).await;
             return Ok(self.answer(
@@ -154,8 +154,13 @@ impl Promotion<'_> {
         }
     }
 
-    /// Sends the patch once. Where no answer came, the record tells whether it arrived.
-    async fn apply(&self, plan: &Plan, workload: &Workload) -> Result<Applied, Error> {
+    /// Sends the patch once. Where no answer came, the record tells whether it arrived, as soon as it can be read.
+    async fn apply(
+        &self,
+        plan: &Plan,
+        workload: &Workload,
+        (deadline, interrupted): (Instant, &mut (impl Future<Output = ()> + Unpin)),
+    ) -> Result<Applied, Error> {
         let error = match self.cluster.apply(plan, workload, false).await {
             Ok(applied) => return Ok(applied),
             Err(error) => error,
@@ -164,7 +169,8 @@ impl Promotion<'_> {
             return Err(error.into());
         }
         self.context.printer.warn(&error);
-        match self.cluster.read(&self.target).await {
+        let told = |error: &crate::cluster::Error| self.context.printer.retrying(error);
+        match retry(deadline, interrupted, told, async || self.cluster.read(&self.target).await).await {
             Ok(Found { workload, .. }) if self.is_ours(&workload) => {
                 Ok(Applied { generation: workload.replicas.generation })
             }

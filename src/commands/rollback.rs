@@ -20,7 +20,7 @@ use crate::rollout::history::entry::{Ending, Entry, NOBODY_KNOWS};
 use crate::rollout::plan::{Operation, Plan};
 use crate::rollout::workload::Workload;
 use form::Form;
-use nothing::Nothing;
+pub(super) use nothing::Nothing;
 
 pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitStatus, Error> {
     let began = now();

@@ -134,6 +134,8 @@ pub(super) struct Settling<'a> {
 
 /// A rollback that is in the deployment, and was not seen to arrive in every pod.
 pub(super) struct Unsettled {
+    /// The time was not over: something else ended the wait.
+    pub in_time: bool,
     what: String,
     hint: String,
     pods: Option<Spread>,
@@ -150,6 +152,16 @@ impl Settling<'_> {
         interrupted: &mut (impl Future<Output = ()> + Unpin),
         done: &str,
     ) -> Result<(Workload, String), Unsettled> {
+        let after = self.settle(interrupted).await?;
+        let pods = progress(&after.spread(self.goal), self.goal);
+        Ok((after, format!("done in {}: {done}; {pods}", change::took(self.began, now()))))
+    }
+
+    /// The same, without words.
+    pub(super) async fn settle(
+        &self,
+        interrupted: &mut (impl Future<Output = ()> + Unpin),
+    ) -> Result<Workload, Unsettled> {
         let wait = Wait {
             target: self.target,
             generation: self.applied.generation,
@@ -159,18 +171,19 @@ impl Settling<'_> {
             deadline: self.deadline,
             still_ours: self.still_ours,
         };
+        let mut in_time = true;
         let (end, last, source) = match watch(self.context, self.cluster, &wait, interrupted).await {
-            Ended::Done(after) => {
-                let pods = progress(&after.spread(self.goal), self.goal);
-                return Ok((after, format!("done in {}: {done}; {pods}", change::took(self.began, now()))));
-            }
+            Ended::Done(after) => return Ok(after),
             Ended::Interrupted(last) => ("interrupted", last, None),
-            Ended::Deadline(last, source) => ("time is up", last, source),
+            Ended::Deadline(last, source) => {
+                in_time = false;
+                ("time is up", last, source)
+            }
             Ended::Failed(last, _) => ("the rollout failed", Some(last), None),
             Ended::Lost(last, source) => ("nothing more can be seen of it", last, Some(source)),
             Ended::Overtaken(last) => ("somebody else has changed the rollout since", Some(last), None),
         };
-        Err(Unsettled::of(end, last.as_ref(), self.goal, source))
+        Err(Unsettled { in_time, ..Unsettled::of(end, last.as_ref(), self.goal, source) })
     }
 }
 
@@ -184,7 +197,7 @@ impl Unsettled {
         };
         let what = format!("{end}: the change is in the deployment, but not verified in every pod: {state}");
         let hint = hint.unwrap_or_else(|| "cbctl status shows where things stand".to_owned());
-        Self { what, hint, pods, source }
+        Self { in_time: true, what, hint, pods, source }
     }
 
     /// Prints how far it came, for programs, and turns into the error that tells people.

@@ -78,6 +78,17 @@ impl CheckReport {
 }
 
 impl CheckReport {
+    /// The rollback triggers that fire.
+    pub fn firing(&self) -> Vec<&str> {
+        let firing = self.conditions.iter().filter(|condition| condition.verdict == "firing");
+        firing.map(ConditionReport::name).collect()
+    }
+
+    /// The first condition that proved nothing, and why.
+    pub fn unproven(&self) -> Option<String> {
+        self.conditions.iter().find_map(ConditionReport::unproven)
+    }
+
     /// What is still waited for, or could not be found out, in one line.
     pub fn waits_for(&self) -> String {
         let obstacles = self.obstacles.iter().filter(|blocking| blocking.passes_with_time()).map(obstacle);

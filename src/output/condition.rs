@@ -76,10 +76,21 @@ impl ConditionReport {
         self.window.is_some()
     }
 
+    /// The condition as the rows call it: without its limit.
+    pub fn name(&self) -> &str {
+        self.row.as_ref().map_or(&self.condition, |[_, name, ..]| name)
+    }
+
     /// What time or traffic can still lift, or another attempt, if anything.
     pub fn waits_for(&self) -> Option<String> {
         let [_, condition, _, _, why] = self.row.as_ref()?;
         ["waiting", "error"].contains(&self.verdict).then(|| format!("{condition}: {why}"))
+    }
+
+    /// Why it says neither yes nor no, if it does not.
+    pub fn unproven(&self) -> Option<String> {
+        let [_, condition, _, _, why] = self.row.as_ref()?;
+        (!["passed", "signed", "quiet", "firing"].contains(&self.verdict)).then(|| format!("{condition}: {why}"))
     }
 
     pub fn row(&self) -> Option<Vec<String>> {
@@ -212,7 +223,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::judge::condition::Encoding;
+    use crate::judge::condition::{Encoding, Share};
     use crate::rollout::pods::NotReady;
 
     fn line(signals: &PodSignals) -> Option<String> {
@@ -233,6 +244,24 @@ mod tests {
         assert_eq!(line(&waiting).unwrap(), "waiting: 8 of 10 ready; updog-a: Unschedulable, updog-b: starting");
         let crashing = PodSignals { ready: 9, restarts: 4, crash_loops: vec!["updog-a".into()], ..healthy };
         assert_eq!(line(&crashing).unwrap(), "firing: updog-a crash-loops; 9 of 10 ready, 4 restarts");
+    }
+
+    #[test]
+    fn what_proves_nothing_says_why_whatever_could_lift_it() {
+        let measure = Measure::ErrorRate { limit: Share::new(0.02).unwrap() };
+        let trigger = Condition::new(Role::Trigger, "error_rate > 2% for 2m".into(), measure, Duration::from_secs(120));
+        let said = |judgement: Judgement| {
+            ConditionReport::of(&Judged::Measured(Box::new(trigger.clone()), Box::new(judgement))).unproven()
+        };
+        let unclear = Gap::SeveralSeries { count: 2 };
+        for gap in [Gap::NoTraffic, unclear.clone()] {
+            let why = trouble::gap(&gap);
+            assert_eq!(said(Judgement::Inconclusive(gap, None)), Some(format!("error_rate for 2m: {why}")));
+        }
+        assert!(said(Judgement::Missing(unclear)).is_some());
+        assert!(said(Judgement::Error(Fault::Truncated)).unwrap().ends_with("the answer breaks off"));
+        let quiet = PodSignals { judged: 1, ready: 1, restarts: 1, ..PodSignals::default() };
+        assert_eq!(ConditionReport::of(&Judged::Pods(quiet)).unproven(), None);
     }
 
     #[test]

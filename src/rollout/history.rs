@@ -58,6 +58,7 @@ pub fn catch_up(newest: &Page, workload: &Workload, writing: &str) -> Vec<Entry>
         from: None,
         to: None,
         changes: Vec::new(),
+        canary: None,
         evidence: Vec::new(),
         reason: None,
         result: Ending::Found,

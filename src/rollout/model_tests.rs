@@ -3,12 +3,13 @@
 //!
 //! Time knows two moments: a step has been baked, or it has not. A crash is a plan that is never sent.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use jiff::Timestamp;
 
 use super::decision::{self, Outcome};
 use super::declaration::{Flags, Gate, Rollout};
+use super::gradual::{self, Reduction};
 use super::plan::{self, Change, NothingToRollBack, Operation, Plan};
 use super::position::SignOff;
 use super::route::{Destination, Route};
@@ -30,6 +31,8 @@ struct Rules {
     breakers_off: fn(&Workload) -> Result<Plan, NothingToRollBack>,
     /// Back to the revision before; which flags that had is up to the world.
     undo: fn(&Workload) -> Result<Plan, NothingToRollBack>,
+    /// The next reduction of a gradual rollback.
+    gradual: fn(&Workload) -> Result<Plan, NothingToRollBack>,
     emergency: fn(&Workload) -> Workload,
     /// What the API server makes of a plan; the flag says whether it was made for another version.
     send: fn(&Workload, &Plan, bool) -> Workload,
@@ -45,6 +48,10 @@ const PRODUCTION: Rules = Rules {
     step_back: plan::step_back,
     breakers_off: |workload| plan::breakers_off(&rollout(), workload, &both(), &operation(NOW)),
     undo: |workload| plan::undo(Some(&rollout()), &rollout().header.breakers_off(), workload, &operation(NOW)),
+    gradual: |workload| match gradual::next(&rollout(), workload, &BTreeSet::new(), &operation(NOW))? {
+        Reduction::Flags(plan) => Ok(plan),
+        Reduction::Canary(canary) => unreachable!("there is no {canary}"),
+    },
     emergency: |workload| switch_off(workload, NOW),
     send: |workload, plan, stale| if stale { workload.clone() } else { apply(workload, plan) },
 };
@@ -57,6 +64,7 @@ enum Kind {
     OneBreakerOff,
     BothOff,
     Undo,
+    Gradual,
 }
 
 /// An operation between its read and its write.
@@ -82,6 +90,7 @@ enum Invariant {
     EmergencyOnlySwitchesOff,
     RollbackOnlySwitchesOff,
     EverythingCanBeSwitchedOff,
+    GradualEndsWithEverythingOff,
     TakenBackOnce,
 }
 
@@ -137,6 +146,23 @@ fn with_revision(workload: &Workload, value: &FlagSource) -> Workload {
     with
 }
 
+/// Whether reductions alone lead to every breaker off, from here on and however far an earlier run has come: each state
+/// in between is one that is searched as well.
+fn ends_gradually(rules: &Rules, from: &Workload) -> bool {
+    let mut at = from.clone();
+    // More than the longest trail there is, and the breakers.
+    for _ in 0..8 {
+        match (rules.gradual)(&at) {
+            Ok(plan) => at = (rules.send)(&at, &plan, false),
+            Err(NothingToRollBack::AlreadyOff | NothingToRollBack::EmergencyInForce) => {
+                return breakers_on(&at).is_empty();
+            }
+            Err(reason) => return reason == NothingToRollBack::EmergencyOverridden,
+        }
+    }
+    false
+}
+
 /// What one move of anybody leads to, or what it violates.
 fn moves(rules: &Rules, state: &State) -> Result<Vec<State>, Invariant> {
     let mut next = Vec::new();
@@ -164,6 +190,9 @@ fn moves(rules: &Rules, state: &State) -> Result<Vec<State>, Invariant> {
     };
     if !breakers_on(&all_off).is_empty() {
         return Err(Invariant::EverythingCanBeSwitchedOff);
+    }
+    if !ends_gradually(rules, workload) {
+        return Err(Invariant::GradualEndsWithEverythingOff);
     }
     // Somebody else sets a flag, the world becomes good or bad, and time passes.
     for value in ["true", "false"] {
@@ -203,13 +232,15 @@ fn moves(rules: &Rules, state: &State) -> Result<Vec<State>, Invariant> {
                     return Err(Invariant::NeverOnWithoutAPass);
                 }
             }
-            Kind::StepBack | Kind::BackToShadow | Kind::OneBreakerOff | Kind::BothOff | Kind::Undo if on => {
+            Kind::StepBack | Kind::BackToShadow | Kind::OneBreakerOff | Kind::BothOff | Kind::Undo | Kind::Gradual
+                if on =>
+            {
                 return Err(Invariant::RollbackOnlySwitchesOff);
             }
             Kind::StepBack if !pending.stale && (rules.step_back)(&after, &operation(NOW)).is_ok() => {
                 return Err(Invariant::TakenBackOnce);
             }
-            Kind::StepBack | Kind::BackToShadow | Kind::OneBreakerOff | Kind::BothOff | Kind::Undo => {}
+            Kind::StepBack | Kind::BackToShadow | Kind::OneBreakerOff | Kind::BothOff | Kind::Undo | Kind::Gradual => {}
         }
         written(after, Some(index));
     }
@@ -232,6 +263,7 @@ fn moves(rules: &Rules, state: &State) -> Result<Vec<State>, Invariant> {
             back(Kind::BackToShadow, plan::back_to(workload, &shadow, &operation(NOW))),
             back(Kind::OneBreakerOff, plan::breakers_off(&rollout(), workload, &both()[1..], &operation(NOW))),
             back(Kind::BothOff, (rules.breakers_off)(workload)),
+            back(Kind::Gradual, (rules.gradual)(workload)),
         ];
         let revisions = [literal("true"), literal("false")];
         let undone = revisions.iter().map(|value| back(Kind::Undo, (rules.undo)(&with_revision(workload, value))));
@@ -336,6 +368,10 @@ fn every_invariant_finds_the_fault_it_is_there_for() {
                 breakers_off: |workload| plan::breakers_off(&rollout(), workload, &both()[..1], &operation(NOW)),
                 ..production
             },
+        ),
+        (
+            Invariant::GradualEndsWithEverythingOff,
+            Rules { gradual: |workload| plan::step_back(workload, &operation(NOW)), ..production },
         ),
         (
             Invariant::TakenBackOnce,

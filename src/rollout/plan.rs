@@ -124,7 +124,7 @@ impl Plan {
     /// Whether the record is the one that this plan writes.
     pub fn is_recorded_in(&self, workload: &Workload) -> bool {
         match &self.record {
-            Record::Write(position) => recorded(workload) == Some(&**position),
+            Record::Write(position) => workload.recorded_position() == Some(&**position),
             Record::Remove => workload.position.is_none(),
             Record::Keep => true,
         }
@@ -177,7 +177,7 @@ impl Plan {
 
     /// Whether something in the workload was written by this plan, or made on what it wrote.
     fn has_left_a_trace_in(&self, workload: &Workload) -> bool {
-        let record = match (&self.record, recorded(workload)) {
+        let record = match (&self.record, workload.recorded_position()) {
             (Record::Write(ours), Some(found)) => {
                 found.operation == ours.operation || found.is_built_on(&ours.operation)
             }
@@ -188,9 +188,9 @@ impl Plan {
 
     /// What became of this plan, made on `before` and sent without an answer, as the record now tells.
     pub fn fate(&self, before: &Workload, now: &Workload) -> Fate {
-        let operation = |workload: &Workload| recorded(workload).map(|position| position.operation.clone());
+        let operation = |workload: &Workload| workload.recorded_position().map(|position| position.operation.clone());
         let (planned_on, found) = (operation(before), operation(now));
-        let last_base = recorded(now).and_then(|position| position.trail.last()?.base.clone());
+        let last_base = now.recorded_position().and_then(|position| position.trail.last()?.base.clone());
         if self.is_applied_to(now) {
             Fate::Arrived
         } else if self.has_left_a_trace_in(now) {
@@ -215,7 +215,7 @@ pub fn promotion(rollout: &Rollout, workload: &Workload, route: &Route, operatio
     };
     let wanted = rollout.flags_through(phase);
     let changes = changes(workload, wanted.into_iter().map(|(flag, value)| (flag, FlagValue::Literal(value))));
-    let mut completed = recorded(workload).map(|position| position.completed.clone()).unwrap_or_default();
+    let mut completed = workload.recorded_position().map(|position| position.completed.clone()).unwrap_or_default();
     completed.retain(|name, _| rollout.index_of(name).is_some_and(|index| index < phase));
     if let (Some(place), Some(complete)) = (&route.standing.place, route.standing.complete_at(rollout))
         && place.phase < phase
@@ -228,7 +228,7 @@ pub fn promotion(rollout: &Rollout, workload: &Workload, route: &Route, operatio
             completed.entry(earlier.name.clone()).or_insert(operation.at);
         }
     }
-    let (mut trail, replaced) = match recorded(workload) {
+    let (mut trail, replaced) = match workload.recorded_position() {
         Some(position) => split_at(rollout, &position.trail, route.standing.place.as_ref()),
         None => (Vec::new(), BTreeMap::new()),
     };
@@ -244,7 +244,7 @@ pub fn promotion(rollout: &Rollout, workload: &Workload, route: &Route, operatio
     // After an emergency the changes that led further than here are not forgotten: their settings are still there.
     prior.extend(replaced);
     let from = route.standing.place.as_ref().map(|place| place.record(rollout));
-    let base = recorded(workload).map(|position| position.operation.clone());
+    let base = workload.recorded_position().map(|position| position.operation.clone());
     trail.push(Taken { from, base, prior });
     let position = Position {
         place: Place { phase: rollout.phases[phase].name.clone(), step: step + 1, since: operation.at },
@@ -252,9 +252,10 @@ pub fn promotion(rollout: &Rollout, workload: &Workload, route: &Route, operatio
         operation: operation.id.clone(),
         at: operation.at,
         reason: operation.reason.clone(),
-        history: operation.history.clone().or_else(|| recorded(workload)?.history.clone()),
+        history: operation.history.clone().or_else(|| workload.recorded_position()?.history.clone()),
         trail,
         rolled_back: false,
+        reduced: None,
         completed,
         container: workload.container.clone(),
         off: rollout.header.breakers_off(),
@@ -272,7 +273,7 @@ pub fn promotion(rollout: &Rollout, workload: &Workload, route: &Route, operatio
 pub fn can_step_back(workload: &Workload) -> bool {
     let leads_back = |taken: &Taken| taken.from.is_some() || !taken.prior.is_empty();
     let has_earlier = |position: &Position| !position.rolled_back && position.trail.last().is_some_and(leads_back);
-    workload.emergency.is_none() && recorded(workload).is_some_and(has_earlier)
+    workload.emergency.is_none() && workload.recorded_position().is_some_and(has_earlier)
 }
 
 /// The patch that restores what the last change replaced; it needs no phase files.
@@ -310,7 +311,7 @@ fn restorable(workload: &Workload) -> Result<&Position, NothingToRollBack> {
 }
 
 /// Takes back the newest changes of the trail, from this one on.
-fn restoring(workload: &Workload, position: &Position, oldest: usize, operation: &Operation) -> Plan {
+pub(super) fn restoring(workload: &Workload, position: &Position, oldest: usize, operation: &Operation) -> Plan {
     let (trail, undone) = position.trail.split_at(oldest);
     let place = undone.first().and_then(|taken| taken.from.clone());
     let moved = |place| Record::Write(Box::new(moved_back(position, place, trail.to_vec(), operation)));
@@ -369,7 +370,7 @@ fn back_to_without(
 ) -> (BTreeMap<FlagName, FlagValue>, Record) {
     let standing = Standing::of(rollout, workload);
     let place = standing.place.as_ref().and_then(|place| place_without(rollout, workload, place, off, operation.at));
-    match recorded(workload).zip(place) {
+    match workload.recorded_position().zip(place) {
         Some((position, place)) => {
             let (trail, replaced) = split_at(rollout, &position.trail, Some(&place));
             let place = place.record(rollout);
@@ -383,8 +384,19 @@ fn back_to_without(
 fn moved_back(position: &Position, place: Place, trail: Vec<Taken>, operation: &Operation) -> Position {
     let mut completed = position.completed.clone();
     completed.remove(&place.phase);
-    let Operation { id, by, at, reason, .. } = operation.clone();
-    Position { place, completed, by, operation: id, at, reason, trail, rolled_back: true, ..position.clone() }
+    let Operation { id: operation, by, at, reason, .. } = operation.clone();
+    Position {
+        place,
+        completed,
+        by,
+        operation,
+        at,
+        reason,
+        trail,
+        rolled_back: true,
+        reduced: None,
+        ..position.clone()
+    }
 }
 
 /// The changes that led to a place, and what those that led further replaced.
@@ -417,7 +429,7 @@ fn place_without(
     }
     let declared = &rollout.phases[phase];
     let bake = declared.steps[declared.steps.len() - 1].bake;
-    let completed = recorded(workload).and_then(|position| position.completed.get(&declared.name).copied());
+    let completed = workload.recorded_position().and_then(|position| position.completed.get(&declared.name).copied());
     let since = completed.and_then(|complete| complete.checked_sub(bake).ok()).unwrap_or(now);
     Some(StandingPlace { phase, step: declared.steps.len() - 1, since })
 }
@@ -431,10 +443,6 @@ fn changes(workload: &Workload, wanted: impl IntoIterator<Item = (FlagName, Flag
             (before != FlagSource::Value(after.clone())).then_some(Change { flag, before, after })
         })
         .collect()
-}
-
-fn recorded(workload: &Workload) -> Option<&Position> {
-    workload.position.as_ref()?.as_ref().ok()
 }
 
 impl StandingPlace {

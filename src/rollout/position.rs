@@ -31,6 +31,9 @@ pub struct Position {
     pub trail: Vec<Taken>,
     /// The last change was a rollback: the step before is taken back only once, however often it is asked for.
     pub rolled_back: bool,
+    /// A canary that a gradual rollback has made smaller since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reduced: Option<Reduced>,
     /// When each phase that was left upwards had been complete.
     #[serde(default)]
     pub completed: BTreeMap<PhaseName, Timestamp>,
@@ -49,6 +52,16 @@ pub struct Taken {
     pub base: Option<String>,
     /// Every flag that it touched, as it was before.
     pub prior: BTreeMap<FlagName, FlagValue>,
+}
+
+/// A canary to be made smaller. It is written down before that happens, so that a later run knows where to go on, and
+/// since when there is evidence about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reduced {
+    pub canary: String,
+    /// How many pods it is to have.
+    pub pods: usize,
+    pub at: Timestamp,
 }
 
 /// A step of a phase.

@@ -139,6 +139,11 @@ impl Route {
         route
     }
 
+    /// The same standing without what a promotion needs: only the rollback triggers are left to be judged.
+    pub fn without_gates(self) -> Self {
+        Self { obstacles: Vec::new(), gates_of: None, ..self }
+    }
+
     /// The phase that is asked about, as an index.
     pub fn phase(&self) -> usize {
         match self.destination {

@@ -318,7 +318,7 @@ fn any_source() -> impl Strategy<Value = FlagSource> {
 
 prop_compose! {
     /// A Deployment as somebody left it, some steps into the rollout.
-    fn any_workload()(sources in proptest::collection::vec(any_source(), 4), steps in 0..5_i64) -> Workload {
+    pub fn any_workload()(sources in proptest::collection::vec(any_source(), 4), steps in 0..5_i64) -> Workload {
         let names = ["CB_CACHE", "CB_HTTP", "SET_CACHE", "SET_HTTP"];
         let flags: Vec<_> = names.into_iter().zip(sources).collect();
         (0..steps).fold(workload(&flags), |workload, step| promoted(&workload, step * 1_000))

@@ -212,9 +212,14 @@ impl Workload {
         literals.map(|(flag, value)| (flag.clone(), FlagValue::Literal(value.to_owned()))).collect()
     }
 
-    /// The place that the annotation tells, if it can be read.
+    /// The position that the annotation tells, if it can be read.
+    pub fn recorded_position(&self) -> Option<&Position> {
+        self.position.as_ref()?.as_ref().ok()
+    }
+
+    /// The place of that position.
     pub fn recorded_place(&self) -> Option<Place> {
-        self.position.as_ref()?.as_ref().ok().map(|position| position.place.clone())
+        self.recorded_position().map(|position| position.place.clone())
     }
 
     /// Pods that serve and are not on their way out.
@@ -236,6 +241,11 @@ impl Workload {
     /// The Deployments that the canary's pods belong to.
     pub fn canary_names(&self) -> BTreeSet<&str> {
         self.canary.iter().filter_map(|pod| owner(&pod.name)).collect()
+    }
+
+    /// Live pods of one of these Deployments.
+    pub fn canary_pods(&self, canary: &str) -> usize {
+        self.live_canary().filter(|pod| owner(&pod.name) == Some(canary)).count()
     }
 
     /// Templates that live pods run.

@@ -5,9 +5,11 @@
 use kube::api::PostParams;
 use serde_json::json;
 
-use crate::harness::cluster::service;
+use crate::harness::cluster::{env_of, service};
 use crate::harness::run::Run;
-use crate::harness::{DEPLOYMENT, World, files, until};
+use crate::harness::{World, files, until};
+
+pub const CANARY: &str = "storefront-canary";
 
 const SHADOW: &str = r#"apiVersion: cbctl.dev/v1
 kind: Phase
@@ -28,19 +30,29 @@ impl World {
     /// A promoted service of some pods whose first phase has these conditions, and a canary of one pod beside it.
     async fn with_a_canary(pods: u32, conditions: &str, scenario: &str) -> Self {
         let world = Self::without_a_canary(pods, conditions, scenario).await;
+        world.add_a_canary(1, &[]).await;
+        world
+    }
+
+    /// A second Deployment beside the first, of so many pods, with these breakers on.
+    pub async fn add_a_canary(&self, pods: u32, on: &[&str]) {
         let mut manifest = service();
-        manifest["metadata"]["name"] = json!(format!("{DEPLOYMENT}-canary"));
-        manifest["spec"]["replicas"] = json!(1);
+        manifest["metadata"]["name"] = json!(CANARY);
+        manifest["spec"]["replicas"] = json!(pods);
         manifest["spec"]["selector"]["matchLabels"]["cbctl.dev/canary"] = json!("true");
         manifest["spec"]["template"]["metadata"]["labels"]["cbctl.dev/canary"] = json!("true");
+        for entry in env_of(&mut manifest) {
+            if on.iter().any(|flag| entry["name"] == *flag) {
+                entry["value"] = json!("true");
+            }
+        }
         let canary = serde_json::from_value(manifest).unwrap();
-        world.deployments().create(&PostParams::default(), &canary).await.unwrap();
+        self.deployments().create(&PostParams::default(), &canary).await.unwrap();
         until("the canary is ready", async || {
-            let canary = world.deployments().get(&format!("{DEPLOYMENT}-canary")).await.unwrap();
-            (canary.status?.available_replicas? == 1).then_some(())
+            let canary = self.deployments().get(CANARY).await.unwrap();
+            (u32::try_from(canary.status?.available_replicas?) == Ok(pods)).then_some(())
         })
         .await;
-        world
     }
 
     async fn without_a_canary(pods: u32, conditions: &str, scenario: &str) -> Self {

@@ -16,13 +16,28 @@ use crate::harness::{CONTAINER, FLAGS, World, files, until};
 
 /// Both have decided before either writes.
 fn both_first() -> Act {
-    let both = Arc::new(Barrier::new(2));
+    all_first(2)
+}
+
+/// So many have decided before one of them writes.
+fn all_first(writers: usize) -> Act {
+    let all = Arc::new(Barrier::new(writers));
     Act::before(move || {
-        let both = both.clone();
+        let all = all.clone();
         async move {
-            both.wait().await;
+            all.wait().await;
         }
     })
+}
+
+/// What other programs write.
+fn others() -> [(&'static str, Value); 3] {
+    let image = json!({"name": CONTAINER, "image": "registry.invalid/storefront:2"});
+    [
+        ("a flag", flag_patch(FLAGS[2], "true")),
+        ("a scale", json!({"spec": {"replicas": 3}})),
+        ("an image", json!({"spec": {"template": {"spec": {"containers": [image]}}}})),
+    ]
 }
 
 fn actions(history: &[Value]) -> Vec<String> {
@@ -80,14 +95,79 @@ async fn a_rollback_gets_through_against_a_promotion() {
 }
 
 #[tokio::test]
+async fn a_rollback_gets_through_against_two_promotions() {
+    let world = World::promoted_to(&["shadow", "cache"]).await;
+    world.api.on_next(3, "PATCH deployments/storefront", all_first(3));
+    let (one, other, rollback) = tokio::join!(
+        world.cbctl(&["promote", "http"]).into_future(),
+        world.cbctl(&["promote", "http"]).into_future(),
+        world.cbctl(&["rollback"]).into_future()
+    );
+    assert_eq!(rollback.status, 0, "{rollback}");
+    world.until_healthy().await;
+    let history = actions(&world.history().await);
+    let overtaken = history.iter().filter(|line| *line == "promote overtaken").count();
+    let place = world.place().await.unwrap();
+    let mut statuses = [one.status, other.status];
+    statuses.sort_unstable();
+    match statuses {
+        // The rollback was first, and both promotions were decided on what is no longer there.
+        [6, 6] => assert_eq!((place.as_str(), overtaken), ("shadow 1", 0), "{one}\n{other}\n{rollback}"),
+        // One promotion was first, and was taken back.
+        [1, 6] => assert_eq!((place.as_str(), overtaken), ("cache 1", 1), "{one}\n{other}\n{rollback}"),
+        _ => panic!("both won, or nobody:\n{one}\n{other}\n{rollback}"),
+    }
+    assert_eq!(world.flag_in_pods("CB_HTTP_ENABLED").await, vec![Some("false".to_owned()); 2]);
+    assert_eq!(history.iter().filter(|line| *line == "rollback done").count(), 1, "{history:?}");
+}
+
+#[tokio::test]
+async fn what_somebody_else_writes_before_a_promotion_stops_it() {
+    join_all(others().map(async |(name, patch)| {
+        let world = World::promoted_to(&["shadow"]).await;
+        world.api.on_next(1, "PATCH deployments/storefront", world.somebody_patches_first(move || patch.clone()));
+        let run = world.cbctl(&["promote", "cache"]).await;
+        run.expect(6, &["hint: somebody changed the deployment meanwhile"]);
+        assert!(run.stdout.is_empty(), "{name}:\n{run}");
+        assert_eq!(world.flag("CB_CACHE_ENABLED").await.as_deref(), Some("false"), "{name}:\n{run}");
+        assert_eq!(world.place().await.as_deref(), Some("shadow 1"), "{name}:\n{run}");
+        assert_eq!(actions(&world.history().await), ["promote done"], "{name}: only shadow's");
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn what_somebody_else_writes_after_a_promotion_stays_and_is_waited_for() {
+    join_all(others().map(async |(name, patch)| {
+        let world = World::promoted_to(&["shadow"]).await;
+        world.api.on_next(1, "PATCH deployments/storefront", world.somebody_patches_after(move || patch.clone()));
+        let run = world.cbctl(&["promote", "cache"]).await;
+        run.expect(0, &["cache, step 1 of 1 is entered, every pod is healthy"]);
+        let values = world.flag_in_pods("CB_CACHE_ENABLED").await;
+        let pods = if name == "a scale" { 3 } else { 2 };
+        assert!(values.iter().filter(|value| value.as_deref() == Some("true")).count() >= pods, "{name}:\n{run}");
+        let theirs = if name == "a flag" { "true" } else { "false" };
+        assert_eq!(world.flag(FLAGS[2]).await.as_deref(), Some(theirs), "{name}");
+        assert_eq!(actions(&world.history().await), ["promote done", "promote done"], "{name}");
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn a_flag_that_somebody_sets_back_is_no_promotion() {
+    let world = World::promoted_to(&["shadow"]).await;
+    let back = || flag_patch(FLAGS[0], "false");
+    world.api.on_next(1, "PATCH deployments/storefront", world.somebody_patches_after(back));
+    let run = world.cbctl(&["promote", "cache", "--timeout", "5s"]).await;
+    run.expect(5, &["did not become healthy (not healthy within 5s)", "every pod runs the old values again"]);
+    assert_eq!(world.flag_in_pods("CB_CACHE_ENABLED").await, vec![Some("false".to_owned()); 2], "{run}");
+    assert_eq!(world.place().await.as_deref(), Some("shadow 1"), "{run}");
+    assert_eq!(actions(&world.history().await), ["promote done", "promote rolled_back"], "{run}");
+}
+
+#[tokio::test]
 async fn what_somebody_else_writes_in_the_middle_of_a_rollback_stays() {
-    let image = json!({"name": CONTAINER, "image": "registry.invalid/storefront:2"});
-    let cases = [
-        ("a flag", flag_patch(FLAGS[2], "true")),
-        ("a scale", json!({"spec": {"replicas": 3}})),
-        ("an image", json!({"spec": {"template": {"spec": {"containers": [image]}}}})),
-    ];
-    join_all(cases.map(async |(name, patch)| {
+    join_all(others().map(async |(name, patch)| {
         let world = World::promoted_to(&["shadow", "cache"]).await;
         world.api.on_next(1, "PATCH deployments/storefront", world.somebody_patches_first(move || patch.clone()));
         let run = world.cbctl(&["rollback"]).await;

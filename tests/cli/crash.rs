@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use crate::canary::CANARY;
 use crate::harness::cluster::RESTARTED;
 use crate::harness::proxy::Act;
 use crate::harness::redact::redact;
@@ -37,6 +38,8 @@ struct Left {
     record: String,
     emergency: bool,
     restarted: bool,
+    /// Replicas of the canary, where there is one.
+    canary: Option<i32>,
 }
 
 impl World {
@@ -48,6 +51,7 @@ impl World {
             place["since"] = Value::Null;
             record["history"] = Value::Null;
         }
+        let canary = self.deployments().get_opt(CANARY).await.unwrap();
         let mut pods: Vec<Value> = self.pods().await.iter().map(|pod| json!(env_of(pod.spec.as_ref()))).collect();
         pods.sort_by_key(ToString::to_string);
         Left {
@@ -56,6 +60,7 @@ impl World {
             record: redact(&record.to_string()),
             emergency: self.record("emergency").await.is_some(),
             restarted: self.template().await["metadata"]["annotations"].get(RESTARTED).is_some(),
+            canary: canary.and_then(|canary| canary.spec?.replicas),
         }
     }
 
@@ -67,7 +72,10 @@ impl World {
         let all = ["entries", "untold"].map(|list| history[list].as_array().unwrap().clone()).concat();
         let phase = |place: &Value| place["phase"].as_str().unwrap_or("-").to_owned();
         all.iter()
-            .map(|entry| format!("{}: {} to {}", entry["action"], phase(&entry["from"]), phase(&entry["to"])))
+            .map(|entry| {
+                let places = format!("{} to {}", phase(&entry["from"]), phase(&entry["to"]));
+                format!("{}: {places}: {}", entry["action"], entry["canary"])
+            })
             .collect()
     }
 
@@ -122,8 +130,8 @@ struct Case {
 
 /// Kills a command at every request, and prints how many deaths that were.
 #[expect(clippy::print_stdout, reason = "how many deaths there were is worth knowing")]
-async fn survives(phases: &[&str], arguments: &[&str]) {
-    let world = World::promoted_to(phases).await;
+async fn survives(prepared: impl AsyncFn() -> World, arguments: &[&str]) {
+    let world = prepared().await;
     let run = world.cbctl(arguments).await;
     assert_eq!(run.status, 0, "{run}");
     let mut cases = Vec::new();
@@ -138,7 +146,7 @@ async fn survives(phases: &[&str], arguments: &[&str]) {
     world.again(arguments).await.expect(0, &[]);
     let (wanted, told) = (world.left().await, world.told().await);
     let deaths: Vec<bool> = futures_util::stream::iter(cases)
-        .map(|case| dies(phases, arguments, case, &wanted, &told))
+        .map(|case| dies(&prepared, arguments, case, &wanted, &told))
         .buffer_unordered(AT_ONCE)
         .collect()
         .await;
@@ -147,8 +155,14 @@ async fn survives(phases: &[&str], arguments: &[&str]) {
 }
 
 /// Whether it was killed.
-async fn dies(phases: &[&str], arguments: &[&str], case: Case, wanted: &Left, told: &BTreeSet<String>) -> bool {
-    let world = World::promoted_to(phases).await;
+async fn dies(
+    prepared: &impl AsyncFn() -> World,
+    arguments: &[&str],
+    case: Case,
+    wanted: &Left,
+    told: &BTreeSet<String>,
+) -> bool {
+    let world = prepared().await;
     let run = world.dies_at(arguments, &case).await;
     let (killed, first) = (run.status == -1, case.occurrence == 0);
     let case = format!("{arguments:?} dead at {case:?}:\n{run}");
@@ -164,31 +178,41 @@ async fn dies(phases: &[&str], arguments: &[&str], case: Case, wanted: &Left, to
 
 #[tokio::test]
 async fn a_promotion_survives_death_at_every_request() {
-    survives(&["shadow"], &["promote", "cache"]).await;
+    survives(async || World::promoted_to(&["shadow"]).await, &["promote", "cache"]).await;
 }
 
 #[tokio::test]
 async fn a_step_back_survives_death_at_every_request() {
-    survives(&["shadow", "cache"], &["rollback"]).await;
+    survives(async || World::promoted_to(&["shadow", "cache"]).await, &["rollback"]).await;
 }
 
 #[tokio::test]
 async fn a_breaker_off_survives_death_at_every_request() {
-    survives(&["shadow", "cache", "http"], &["rollback", "http"]).await;
+    survives(async || World::promoted_to(&["shadow", "cache", "http"]).await, &["rollback", "http"]).await;
 }
 
 #[tokio::test]
 async fn an_emergency_survives_death_at_every_request() {
-    survives(&["shadow", "cache"], &["rollback", "--emergency"]).await;
+    survives(async || World::promoted_to(&["shadow", "cache"]).await, &["rollback", "--emergency"]).await;
+}
+
+#[tokio::test]
+async fn a_gradual_rollback_survives_death_at_every_request() {
+    let with_a_canary = async || {
+        let world = World::promoted_to(&["shadow", "cache", "http"]).await;
+        world.add_a_canary(1, &[]).await;
+        world
+    };
+    survives(with_a_canary, &["rollback", "--gradual"]).await;
 }
 
 #[tokio::test]
 async fn an_undo_survives_death_at_every_request() {
-    survives(&["shadow", "cache"], &["rollback", "--undo"]).await;
+    survives(async || World::promoted_to(&["shadow", "cache"]).await, &["rollback", "--undo"]).await;
 }
 
 /// Run again after a death, it may restart once more, which is what is asked for; all pods are of the last one.
 #[tokio::test]
 async fn a_restart_survives_death_at_every_request() {
-    survives(&["shadow", "cache"], &["rollback", "--restart"]).await;
+    survives(async || World::promoted_to(&["shadow", "cache"]).await, &["rollback", "--restart"]).await;
 }

@@ -27,10 +27,13 @@ pub const FLAGS: [&str; 3] = ["CB_CACHE_ENABLED", "CB_HTTP_ENABLED", "CB_DB_ENAB
 /// Long enough for a busy machine; whoever waits goes on as soon as the condition holds.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+const DELETING: Duration = Duration::from_secs(10);
+
 pub struct World {
     pub namespace: String,
     /// The administrator's.
     pub kube: kube::Client,
+    administrator: PathBuf,
     /// What the tests' cbctl takes for the API server.
     pub api: Proxy,
     /// What it takes for Prometheus.
@@ -41,14 +44,20 @@ pub struct World {
 impl World {
     /// A namespace and a folder, with nothing in them.
     pub async fn empty() -> Self {
+        let administrator = PathBuf::from(required("CBCTL_TEST_KUBECONFIG"));
+        Self::empty_in(administrator, &required("CBCTL_TEST_PROMETHEUS")).await
+    }
+
+    /// The same in a cluster of the test's own.
+    pub async fn empty_in(administrator: PathBuf, prometheus: &str) -> Self {
         // The only TLS stack, chosen once for all clients; a second call finds it chosen.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let kube = cluster::administrator().await;
+        let kube = cluster::client_of(&administrator).await;
         let namespace = cluster::make_namespace(&kube).await;
         let journal = Journal::default();
         let api = Proxy::before_api_server(kube.clone(), &journal).await;
-        let prometheus = Proxy::before_prometheus(&required("CBCTL_TEST_PROMETHEUS"), &journal).await;
-        Self { namespace, kube, api, prometheus, folder: TempDir::new().unwrap() }
+        let prometheus = Proxy::before_prometheus(prometheus, &journal).await;
+        Self { namespace, kube, administrator, api, prometheus, folder: TempDir::new().unwrap() }
     }
 
     /// A healthy service with every breaker off, and phases that nothing but sign-offs and order hold up.
@@ -124,10 +133,14 @@ impl World {
 impl Drop for World {
     /// The namespace goes away in the background of the API server; a test that failed leaves nothing behind either.
     fn drop(&mut self) {
-        let namespace = self.namespace.clone();
+        let (namespace, administrator) = (self.namespace.clone(), self.administrator.clone());
         let deleted = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async { cluster::delete_namespace(&cluster::administrator().await, &namespace).await });
+            runtime.block_on(async {
+                let client = cluster::client_of(&administrator).await;
+                // A server that hangs because its test has failed shall not hold up the end of the test.
+                let _ = tokio::time::timeout(DELETING, cluster::delete_namespace(&client, &namespace)).await;
+            });
         });
         let _ = deleted.join();
     }

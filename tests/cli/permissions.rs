@@ -92,6 +92,8 @@ async fn the_role_of_the_readme_is_enough() {
         &["promote", "cache"],
         &["rollback", "--undo"],
         &["promote", "cache"],
+        &["rollback", "--gradual"],
+        &["promote", "cache"],
         &["rollback", "--emergency"],
         &["history", "--verify"],
         &["why"],
@@ -102,7 +104,7 @@ async fn the_role_of_the_readme_is_enough() {
         assert!(!run.says("warning") && !run.says("forbidden"), "{arguments:?}:\n{run}");
     }
     let history = world.history().await;
-    assert_eq!(history.len(), 10, "{history:#?}");
+    assert_eq!(history.len(), 12, "{history:#?}");
     let user = format!("system:serviceaccount:{}:ci", world.namespace);
     assert!(history.iter().all(|entry| entry["by"] == user.as_str()), "{history:#?}");
 }

@@ -14,7 +14,7 @@ use crate::rollout::plan::NothingToRollBack;
 use crate::rollout::progress::Goal;
 use crate::rollout::workload::Workload;
 
-pub(super) struct Nothing<'a> {
+pub(in crate::commands) struct Nothing<'a> {
     pub context: &'a Context,
     pub cluster: &'a Cluster,
     pub target: &'a Target,
@@ -26,7 +26,7 @@ pub(super) struct Nothing<'a> {
 
 impl Nothing<'_> {
     /// The pods may still be on their way: an earlier rollback may have been left before it had arrived.
-    pub(super) async fn answer(
+    pub(in crate::commands) async fn answer(
         &self,
         arguments: &Rollback,
         interrupted: &mut (impl Future<Output = ()> + Unpin),

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::rollout::gradual::Fewer;
 use crate::rollout::plan::{Change, Operation};
 use crate::rollout::position::Place;
 
@@ -21,6 +22,9 @@ pub struct Entry {
     pub from: Option<Place>,
     pub to: Option<Place>,
     pub changes: Vec<Change>,
+    /// A canary that was given fewer pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Fewer>,
     /// The conditions as they were reported: data, and the row that people read.
     pub evidence: Vec<Value>,
     pub reason: Option<String>,
@@ -42,6 +46,7 @@ impl Entry {
             from: None,
             to: None,
             changes: Vec::new(),
+            canary: None,
             evidence: Vec::new(),
             reason: operation.reason.clone(),
             result,

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{NothingToRollBack, Operation, Plan, Record};
-use super::{back_to_without, can_step_back, changes, recorded, restoring};
+use super::{back_to_without, can_step_back, changes, restoring};
 use crate::rollout::declaration::{Flags, Rollout};
 use crate::rollout::name::FlagName;
 use crate::rollout::template::{TemplateChange, Undone};
@@ -27,7 +27,7 @@ pub fn undo(
     }
     let revision = template.previous.as_ref().ok_or(NothingToRollBack::NoEarlierRevision)?;
     // What was switched on once is known by the record as well.
-    let recorded_off = recorded(workload).map(|position| position.off.clone()).unwrap_or_default();
+    let recorded_off = workload.recorded_position().map(|position| position.off.clone()).unwrap_or_default();
     let off: Flags = recorded_off.into_iter().chain(off.clone()).collect();
     let kept = kept(&off, &workload.flags, &revision.flags);
     let differs =
@@ -95,7 +95,9 @@ fn kept(
 /// The position moves with the flags: like a step back where they become what the last change replaced, otherwise to
 /// the last phase without the breakers that go off. While an emergency is in force that one outranks it.
 fn record(rollout: Option<&Rollout>, off: &Flags, workload: &Workload, plan: &Plan, operation: &Operation) -> Record {
-    let Some(position) = recorded(workload).filter(|_| workload.emergency.is_none() && !plan.changes.is_empty()) else {
+    let Some(position) =
+        workload.recorded_position().filter(|_| workload.emergency.is_none() && !plan.changes.is_empty())
+    else {
         return Record::Keep;
     };
     if can_step_back(workload) {

@@ -13,10 +13,6 @@ use serde_json::{Value, json};
 use super::proxy::Act;
 use super::{CONTAINER, DEPLOYMENT, FLAGS, ROLLOUT, World, required, until};
 
-pub async fn administrator() -> Client {
-    client_of(Path::new(&required("CBCTL_TEST_KUBECONFIG"))).await
-}
-
 /// The user without rights.
 pub async fn alice() -> Client {
     client_of(&Path::new(&required("CBCTL_TEST_DIR")).join("alice.kubeconfig")).await
@@ -208,6 +204,15 @@ impl World {
     pub fn somebody_patches_first(&self, patch: impl Fn() -> Value + Send + Sync + 'static) -> Act {
         let (client, namespace) = (self.kube.clone(), self.namespace.clone());
         Act::before(move || {
+            let (client, namespace, patch) = (client.clone(), namespace.clone(), patch());
+            async move { patch_deployment(&client, &namespace, patch).await }
+        })
+    }
+
+    /// Somebody else's patch comes right after the request, before its answer.
+    pub fn somebody_patches_after(&self, patch: impl Fn() -> Value + Send + Sync + 'static) -> Act {
+        let (client, namespace) = (self.kube.clone(), self.namespace.clone());
+        Act::after(move || {
             let (client, namespace, patch) = (client.clone(), namespace.clone(), patch());
             async move { patch_deployment(&client, &namespace, patch).await }
         })

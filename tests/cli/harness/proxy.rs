@@ -18,8 +18,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use regex::Regex;
 use serde_json::Value;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::{JoinHandle, JoinSet};
 
 /// One request as it arrived.
 #[derive(Debug, Clone)]
@@ -51,6 +52,11 @@ impl Journal {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 
+    /// How many requests with this in their line have arrived.
+    pub fn count(&self, of: &str) -> usize {
+        self.0.lock().unwrap().iter().filter(|seen| seen.line.contains(of)).count()
+    }
+
     fn add(&self, seen: Seen) {
         self.0.lock().unwrap().push(seen);
     }
@@ -76,6 +82,10 @@ pub enum Act {
     Answer { status: u16, headers: Vec<(&'static str, String)>, body: String },
     /// The connection is closed before any answer.
     Close,
+    /// No answer ever comes: the server ends its side of the connection, and still listens to the other.
+    HalfClose,
+    /// All connections break and nobody listens for so long; the request itself has arrived or not.
+    Outage { arrives: bool, lasts: Duration },
     /// The request is passed on; the connection is closed before its answer comes.
     LoseAnswer,
     /// The request is passed on; its answer breaks off in the middle of the body.
@@ -143,6 +153,7 @@ struct State {
     server: Server,
     journal: Journal,
     rules: Mutex<Vec<Rule>>,
+    outages: UnboundedSender<Duration>,
 }
 
 pub struct Proxy {
@@ -172,8 +183,9 @@ impl Proxy {
     async fn start(server: Server, journal: &Journal) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let state = Arc::new(State { server, journal: journal.clone(), rules: Mutex::default() });
-        let task = tokio::spawn(serve(listener, state.clone()));
+        let (sender, outages) = unbounded_channel();
+        let state = Arc::new(State { server, journal: journal.clone(), rules: Mutex::default(), outages: sender });
+        let task = tokio::spawn(serve(listener, state.clone(), outages));
         Self { url, journal: journal.clone(), state, task }
     }
 
@@ -197,16 +209,32 @@ impl Proxy {
     }
 }
 
-async fn serve(listener: TcpListener, state: Arc<State>) {
+async fn serve(mut listener: TcpListener, state: Arc<State>, mut outages: UnboundedReceiver<Duration>) {
+    let address = listener.local_addr().unwrap();
+    let mut connections = JoinSet::new();
     loop {
-        let Ok((stream, _)) = listener.accept().await else { return };
-        let state = state.clone();
-        tokio::spawn(async move {
-            let service = service_fn(move |request| handle(state.clone(), request));
-            // An error here is a connection that was closed on purpose, or by a command that ended.
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-        });
+        tokio::select! {
+            accepted = listener.accept() => {
+                let Ok((stream, _)) = accepted else { return };
+                connections.spawn(serve_connection(stream, state.clone()));
+            }
+            Some(lasts) = outages.recv() => {
+                connections.shutdown().await;
+                drop(listener);
+                tokio::time::sleep(lasts).await;
+                listener = TcpListener::bind(address).await.unwrap();
+            }
+        }
     }
+}
+
+async fn serve_connection(stream: TcpStream, state: Arc<State>) {
+    let stream = stream.into_std().unwrap();
+    let ours = Arc::new(stream.try_clone().unwrap());
+    let stream = TcpStream::from_std(stream).unwrap();
+    let service = service_fn(move |request| handle(state.clone(), ours.clone(), request));
+    // An error here is a connection that was closed on purpose, or by a command that ended.
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
 type Body = UnsyncBoxBody<Bytes, Closed>;
@@ -223,7 +251,11 @@ impl fmt::Display for Closed {
 
 impl std::error::Error for Closed {}
 
-async fn handle(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Body>, Closed> {
+async fn handle(
+    state: Arc<State>,
+    connection: Arc<std::net::TcpStream>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Closed> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Closed)?.to_bytes();
     let request = Request::from_parts(parts, body);
@@ -243,6 +275,17 @@ async fn handle(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
             Ok(whole(response.body(Bytes::from(body)).unwrap()))
         }
         Some(Act::Close) => Err(Closed),
+        Some(Act::HalfClose) => {
+            connection.shutdown(std::net::Shutdown::Write).unwrap();
+            std::future::pending().await
+        }
+        Some(Act::Outage { arrives, lasts }) => {
+            if arrives {
+                let _ = state.server.ask(request).await;
+            }
+            state.outages.send(lasts).unwrap();
+            std::future::pending().await
+        }
         Some(Act::LoseAnswer) => state.server.ask(request).await.and(Err(Closed)),
         Some(Act::BreakOff) => state.server.ask(request).await.map(broken_off),
         Some(Act::Delay(time)) => {
