@@ -99,7 +99,7 @@ pub struct Surroundings {
     pub quotas: Result<Vec<Quota>, Unseen>,
     pub budgets: Result<Vec<Budget>, Unseen>,
     pub autoscalers: Result<Vec<Autoscaler>, Unseen>,
-    /// Objects of other rollout controllers that point at this Deployment, such as `canary/web`.
+    /// Objects of other rollout controllers that point at this Deployment, such as `canaries/web`.
     pub controllers: Vec<Result<Vec<String>, Unseen>>,
 }
 
