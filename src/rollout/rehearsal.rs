@@ -2,6 +2,7 @@
 //!
 //! What was asked of the cluster, and how, is not known here: facts go in, findings come out.
 
+mod finding;
 #[cfg(test)]
 mod tests;
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
+pub use self::finding::Finding;
 use super::decision::Outcome;
 use super::declaration::{Breaker, Flags, Rollout};
 use super::name::FlagName;
@@ -19,7 +21,6 @@ use super::replacement::{Course, Quota, Strategy};
 use super::route::{Obstacle, Route};
 use super::standing::Standing;
 use super::workload::{FlagValue, Workload};
-use crate::judge::verdict::seconds;
 
 /// A change that takes something back.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,90 +99,8 @@ pub struct Surroundings {
     pub quotas: Result<Vec<Quota>, Unseen>,
     pub budgets: Result<Vec<Budget>, Unseen>,
     pub autoscalers: Result<Vec<Autoscaler>, Unseen>,
-    /// Objects of other rollout controllers that point at this Deployment, such as `canary/web`.
+    /// Objects of other rollout controllers that point at this Deployment, such as `canaries/web`.
     pub controllers: Vec<Result<Vec<String>, Unseen>>,
-}
-
-/// Something that was found in the way, or that is good to know before.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "reason", rename_all = "snake_case")]
-pub enum Finding {
-    /// The API server would not take a rollback.
-    Refused {
-        commands: Vec<String>,
-        message: String,
-    },
-    /// It could not say whether it would.
-    Unanswered {
-        commands: Vec<String>,
-        message: String,
-    },
-    NotAllowed {
-        permission: Permission,
-    },
-    /// What there is of a kind could not be seen, so that nothing is known of it.
-    Unseen {
-        resource: &'static str,
-        forbidden: bool,
-        message: String,
-    },
-    /// What holds a promotion up as well.
-    Obstacle {
-        obstacle: Obstacle,
-    },
-    /// Not one pod can be started beside the old ones. Even where old ones may go first, the controller tries a pod that
-    /// was refused again ever more rarely, so that the way back takes minutes longer than it should.
-    NoRoom {
-        quota: String,
-        resource: String,
-    },
-    /// A quota counts what the pods do not ask for: it lets no new one in.
-    ShutOut {
-        quota: String,
-        resource: String,
-    },
-    /// Fewer pods than the surge can be started beside the old ones.
-    LittleRoom {
-        quota: String,
-        resource: String,
-        room: u32,
-        surge: u32,
-    },
-    /// What is applied next switches a breaker on that a rollback has switched off.
-    SwitchedOnByApply {
-        flag: FlagName,
-        value: FlagValue,
-        off: String,
-    },
-    /// What is applied next is not what the promotion leads to.
-    TakenBackByApply {
-        flags: Vec<FlagName>,
-    },
-    /// A tool that owns none of the flags now, and might.
-    ManagedBy {
-        tool: &'static str,
-    },
-    /// Another rollout controller steers the same Deployment.
-    TwoControllers {
-        object: String,
-    },
-    Autoscaled {
-        name: String,
-        most: u32,
-        course: Option<Course>,
-    },
-    Budget {
-        name: String,
-        disruptions_allowed: i32,
-    },
-    AllAtOnce,
-    TooSlow {
-        course: Course,
-        #[serde(rename = "within_seconds", serialize_with = "seconds")]
-        within: Duration,
-    },
-    /// No pod tells how long one takes to be ready.
-    Unmeasured,
 }
 
 /// What a rehearsal showed.
@@ -192,35 +111,6 @@ pub struct Rehearsal {
     pub course: Option<Course>,
     /// Worst first.
     pub findings: Vec<Finding>,
-}
-
-impl Finding {
-    /// What this one alone would decide; a note lets everything go on.
-    pub fn outcome(&self) -> Outcome {
-        match self {
-            Self::Refused { .. }
-            | Self::Unseen { forbidden: true, .. }
-            | Self::NoRoom { .. }
-            | Self::ShutOut { .. }
-            | Self::SwitchedOnByApply { .. }
-            | Self::TwoControllers { .. }
-            | Self::TooSlow { .. } => Outcome::Held,
-            Self::NotAllowed { permission } if !permission.for_history => Outcome::Held,
-            Self::Obstacle { obstacle } => match obstacle.passes_with_time() {
-                true => Outcome::Inconclusive,
-                false => Outcome::Held,
-            },
-            Self::Unanswered { .. } | Self::Unseen { .. } => Outcome::Error,
-            Self::Unmeasured => Outcome::Inconclusive,
-            Self::NotAllowed { .. }
-            | Self::LittleRoom { .. }
-            | Self::TakenBackByApply { .. }
-            | Self::ManagedBy { .. }
-            | Self::Autoscaled { .. }
-            | Self::Budget { .. }
-            | Self::AllAtOnce => Outcome::Proceed,
-        }
-    }
 }
 
 impl Rehearsal {
