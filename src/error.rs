@@ -157,3 +157,22 @@ impl From<ExitStatus> for ExitCode {
         Self::from(status as u8)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_end_counts() {
+        use ExitStatus::{Conflict, Error, Success, Usage};
+        for (ends, worst) in [
+            (&[][..], Success),
+            (&[Success, Success], Success),
+            (&[Success, Usage], Usage),
+            (&[Usage, Conflict, Success], Conflict),
+            (&[Usage, Error, Conflict], Error),
+        ] {
+            assert_eq!(ExitStatus::worst(ends.iter().copied()), worst, "{ends:?}");
+        }
+    }
+}

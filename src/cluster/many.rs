@@ -153,3 +153,47 @@ impl<'a> ByLabel<'a> {
         candidates.flatten().copied().filter(|deployment| convert::selects(deployment, pod))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn deployment(name: &str, selector: &Value) -> Deployment {
+        let template = json!({"metadata": {"labels": {}}, "spec": {"containers": []}});
+        let spec = json!({"selector": selector, "template": template});
+        serde_json::from_value(json!({"metadata": {"name": name}, "spec": spec})).unwrap()
+    }
+
+    #[test]
+    fn pods_go_to_the_deployments_that_select_them() {
+        let canary = |operator: &str| json!({"key": "canary", "operator": operator});
+        let tier = |operator: &str| json!({"key": "tier", "operator": operator, "values": ["web", "api"]});
+        let deployments = [
+            deployment("all", &json!({"matchLabels": {"app": "shop"}})),
+            deployment("canary", &json!({"matchLabels": {"app": "shop", "canary": "true"}})),
+            deployment(
+                "stable",
+                &json!({"matchLabels": {"app": "shop"}, "matchExpressions": [canary("DoesNotExist")]}),
+            ),
+            deployment("any-canary", &json!({"matchExpressions": [canary("Exists")]})),
+            deployment("tier", &json!({"matchExpressions": [tier("In")]})),
+            deployment("no-tier", &json!({"matchLabels": {"app": "shop"}, "matchExpressions": [tier("NotIn")]})),
+        ];
+        let by_label = ByLabel::of(deployments.iter());
+        for (labels, expected) in [
+            (json!({"app": "shop"}), vec!["all", "no-tier", "stable"]),
+            (json!({"app": "shop", "canary": "true"}), vec!["all", "any-canary", "canary", "no-tier"]),
+            (json!({"app": "shop", "tier": "web"}), vec!["all", "stable", "tier"]),
+            (json!({"app": "other", "canary": "no", "tier": "db"}), vec!["any-canary"]),
+            (json!({}), vec![]),
+        ] {
+            let pod: Pod = serde_json::from_value(json!({"metadata": {"labels": labels}})).unwrap();
+            let mut selecting: Vec<&str> =
+                by_label.selecting(&pod).filter_map(|deployment| deployment.metadata.name.as_deref()).collect();
+            selecting.sort_unstable();
+            assert_eq!(selecting, expected, "{labels}");
+        }
+    }
+}

@@ -184,7 +184,8 @@ pub fn progress(off: usize, all: usize, verified: Option<usize>) -> String {
 
 /// What of the history could not be written.
 pub fn unwritten(entries: usize, after: Duration) -> String {
-    format!("warning: {} of the history not written within {}", plural(entries as u64, "entry"), duration(after))
+    let of = plural(entries as u64, "deployment");
+    format!("warning: the history of {of} is not written: it took longer than {}", duration(after))
 }
 
 /// Somebody else's Deployment has the name of a canary.

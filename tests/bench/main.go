@@ -24,6 +24,8 @@ var (
 	prometheus = os.Getenv("BENCH_PROMETHEUS")
 	busy       = os.Getenv("BENCH_BUSY")
 	idle       = os.Getenv("BENCH_IDLE")
+	crowd      = os.Getenv("BENCH_CROWD")
+	many       = os.Getenv("BENCH_MANY")
 	files      = os.Getenv("BENCH_FILES")
 	server     = os.Getenv("BENCH_SERVER")
 )
@@ -43,7 +45,7 @@ func main() {
 
 	fmt.Println("emergency rollback, one patch")
 	emergency := &subject{name: "cbctl rollback --emergency --no-wait", make: cbctl(idle, "examples/quick", "rollback", "--emergency", "--no-wait")}
-	samePatch := &subject{name: "curl, the same patch, new TLS connection", make: curlPatch}
+	samePatch := &subject{name: "curl, the same patch, new TLS connection", make: func(round int) *exec.Cmd { return curlPatch(idle, round) }}
 	setEnv := &subject{name: "kubectl set env", make: func(round int) *exec.Cmd {
 		return exec.Command(kubectl, "--kubeconfig", directory+"/kubeconfig", "-n", idle, "set", "env",
 			"deployment/updog", flagsOff("CB_CACHE_ENABLED", round), flagsOff("CB_HTTP_ENABLED", round), flagsOff("CB_DB_ENABLED", round))
@@ -54,6 +56,9 @@ func main() {
 	setEnv.print()
 	judge("against curl", ratio(emergency, samePatch), 1.3, "x")
 	judge("against kubectl set env", ratio(emergency, setEnv), 0.2, "x")
+
+	emergencyInACrowd()
+	emergencyOfMany(500)
 
 	fmt.Println("check of the cache phase")
 	check := &subject{name: "cbctl check cache", make: cbctl(busy, "phases", "check", "cache"), ok: []int{3, 4}}
@@ -72,21 +77,34 @@ func main() {
 func cbctl(namespace, phases string, arguments ...string) func(int) *exec.Cmd {
 	phases = filepath.Join(files, phases)
 	arguments = append([]string{"--files", phases, "--namespace", namespace, "--prometheus", prometheus}, arguments...)
-	return func(int) *exec.Cmd {
-		command := exec.Command(binary, arguments...)
-		command.Env = append(os.Environ(), "KUBECONFIG="+directory+"/kubeconfig")
-		return command
-	}
+	return func(int) *exec.Cmd { return cbctlWith(arguments...) }
 }
+
+func cbctlWith(arguments ...string) *exec.Cmd {
+	command := exec.Command(binary, arguments...)
+	command.Env = append(os.Environ(), "KUBECONFIG="+directory+"/kubeconfig")
+	return command
+}
+
+var flags = []string{"CB_CACHE_ENABLED", "CB_DB_ENABLED", "CB_HTTP_ENABLED"}
 
 // flagsOff changes in every round, or kubectl would find nothing to do.
 func flagsOff(flag string, round int) string {
 	return flag + "=" + []string{"false", "off"}[round%2]
 }
 
-func curlPatch(round int) *exec.Cmd {
+func curlPatch(namespace string, round int) *exec.Cmd {
+	return curl(append(patchOptions(round), patchURL(namespace, "updog"))...)
+}
+
+func patchURL(namespace, deployment string) string {
+	return server + "/apis/apps/v1/namespaces/" + namespace + "/deployments/" + deployment + "?fieldManager=curl"
+}
+
+// patchOptions make curl send the patch that cbctl sends.
+func patchOptions(round int) []string {
 	env := []map[string]any{}
-	for _, flag := range []string{"CB_CACHE_ENABLED", "CB_DB_ENABLED", "CB_HTTP_ENABLED"} {
+	for _, flag := range flags {
 		env = append(env, map[string]any{"name": flag, "value": "false", "valueFrom": nil})
 	}
 	patch := must(json.Marshal(map[string]any{
@@ -94,8 +112,7 @@ func curlPatch(round int) *exec.Cmd {
 		"spec": map[string]any{"template": map[string]any{"spec": map[string]any{
 			"containers": []any{map[string]any{"name": "updog", "env": env}}}}},
 	}))
-	return curl("--request", "PATCH", "--header", "Content-Type: application/strategic-merge-patch+json",
-		"--data", string(patch), server+"/apis/apps/v1/namespaces/"+idle+"/deployments/updog?fieldManager=curl")
+	return []string{"--request", "PATCH", "--header", "Content-Type: application/strategic-merge-patch+json", "--data", string(patch)}
 }
 
 // curlReads reads both over one connection, as a check does.

@@ -136,7 +136,7 @@ async fn everywhere(arguments: &Rollback, urgency: &Urgency<'_>) -> Result<Order
 /// From the Deployments with these labels, and the records on them.
 async fn labelled(arguments: &Rollback, selector: &str, urgency: &Urgency<'_>) -> Result<Orders, Error> {
     let cluster = connect(urgency, None).await?;
-    let listed = urgency.insist(async || cluster.select(selector).await).await.map_err(|stop| stop.error())?;
+    let listed = urgency.insist(async || cluster.select(selector).await).await.map_err(Stop::error)?;
     if listed.is_empty() {
         return Err(Error::NothingLabelled { namespace: cluster.namespace, selector: selector.to_owned() });
     }

@@ -90,6 +90,18 @@ impl Row {
         }
     }
 
+    /// Itself, or why it is not off.
+    fn or_error(self) -> Result<Self, Error> {
+        let Self { order, state } = self;
+        match state {
+            State::Failed(stop) | State::Unknown(stop) => Err(stop.error()),
+            State::Sent(sent) => match sent.arrival {
+                Arrival::Missed(why) => Err(sent.missed(why, &order)),
+                Arrival::Awaited | Arrival::Everywhere => Ok(Self { order, state: State::Sent(sent) }),
+            },
+        }
+    }
+
     /// What is told of it.
     pub(super) fn report(self, dry_run: bool) -> emergency::Row {
         let pods = self.spread();
@@ -117,13 +129,14 @@ impl Row {
             }
             State::Sent(sent) => {
                 (report.took, report.was) = (Some(sent.took), sent.was());
-                report.result = match sent.arrival {
-                    Arrival::Everywhere => Outcome::Done,
-                    Arrival::Awaited if dry_run => Outcome::DryRun,
-                    Arrival::Awaited => Outcome::Sent,
-                    Arrival::Missed(_) => Outcome::Unverified,
+                let (result, error) = match sent.arrival {
+                    Arrival::Everywhere => (Outcome::Done, None),
+                    Arrival::Awaited if dry_run => (Outcome::DryRun, None),
+                    Arrival::Awaited => (Outcome::Sent, None),
+                    Arrival::Missed(why) => (Outcome::Unverified, Some(sent.missed(why, &order))),
                 };
-                sent.missed(&order)
+                report.result = result;
+                error
             }
         };
         if let Some(error) = error {
@@ -138,31 +151,26 @@ impl Sent {
         self.last.as_ref()?.recorded_place()
     }
 
-    /// What is not known, if it was waited for in vain.
-    fn missed(self, order: &Order) -> Option<Error> {
-        let Arrival::Missed(why) = self.arrival else { return None };
+    /// What is known where it was waited for in vain.
+    fn missed(self, why: &str, order: &Order) -> Error {
         let (why, source) = match self.trouble.map(Rc::try_unwrap) {
             // The failure of a list is that of many.
             Some(Err(shared)) => (format!("{why} ({})", in_one_line(&*shared)), None),
             Some(Ok(own)) => (why.to_owned(), Some(own)),
             None => (why.to_owned(), None),
         };
-        Some(Unsettled::of(&why, self.last.as_ref(), &order.goal(), source).error())
+        Unsettled::of(&why, self.last.as_ref(), &order.goal(), source).error()
     }
 }
 
 /// One Deployment alone of which nothing is known to have come is an error like any other; of several a report tells.
-pub(super) fn unless_alone(mut rows: Vec<Row>) -> Result<Vec<Row>, Error> {
-    let known: Vec<usize> = (0..rows.len()).filter(|index| !matches!(rows[*index].state, State::Unknown(_))).collect();
-    let &[only] = known.as_slice() else { return Ok(rows) };
-    let Row { order, state } = rows.swap_remove(only);
-    let state = match state {
-        State::Failed(stop) => return Err(stop.error()),
-        State::Sent(sent) if matches!(sent.arrival, Arrival::Missed(_)) => {
-            return sent.missed(&order).map_or(Ok(rows), Err);
-        }
-        state @ (State::Sent(_) | State::Unknown(_)) => state,
+pub(super) fn unless_alone(rows: Vec<Row>) -> Result<Vec<Row>, Error> {
+    let (unknown, known): (Vec<Row>, Vec<Row>) =
+        rows.into_iter().partition(|row| matches!(row.state, State::Unknown(_)));
+    let mut rows = match <[Row; 1]>::try_from(known) {
+        Ok([only]) => vec![only.or_error()?],
+        Err(several) => several,
     };
-    rows.push(Row { order, state });
+    rows.extend(unknown);
     Ok(rows)
 }
