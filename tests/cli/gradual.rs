@@ -225,6 +225,23 @@ async fn a_canary_that_is_scaled_up_again_is_given_up_and_the_breakers_go_off() 
 }
 
 #[tokio::test]
+async fn a_canary_that_may_not_be_scaled_does_not_hold_the_breakers_up() {
+    let world = World::watched(&["shadow", "cache"], TRIGGER, ALL_FAILS).await;
+    world.add_a_canary(2, &[]).await;
+    world.api.on("PATCH deployments/storefront-canary", Act::status(403));
+    let run = world.cbctl(&["rollback", "--gradual"]).await;
+    run.expect(
+        1,
+        &[
+            "warning: cannot patch deployment \"storefront-canary\"",
+            "error: every breaker of storefront is off, but canary storefront-canary has 2 pods",
+        ],
+    );
+    assert!(world.on().await.is_empty(), "{run}");
+    assert_eq!(world.told_of_rollbacks().await, ["cache -> shadow: done"]);
+}
+
+#[tokio::test]
 async fn a_dry_run_shows_every_reduction_and_checks_the_first() {
     let world = World::watched(&["shadow", "cache", "http"], TRIGGER, HEALTHY).await;
     let run = world.cbctl(&["rollback", "--gradual", "--dry-run"]).await;

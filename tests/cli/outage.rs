@@ -4,7 +4,7 @@
 //! At the proxy nobody listens for a while. A server that hangs is a real one, stopped by a signal, in a cluster of
 //! the test's own that the others do not feel.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -169,6 +169,7 @@ async fn a_connection_that_is_half_closed_is_given_up_at_once() {
 /// A cluster that this test alone uses, and that ends with it in whatever way that ends.
 struct OwnCluster {
     name: String,
+    directory: PathBuf,
     kubeconfig: PathBuf,
     prometheus: String,
     api_server: Pid,
@@ -182,9 +183,10 @@ impl OwnCluster {
             let line = started.lines().find_map(|line| line.strip_prefix(&format!("{variable}=")));
             line.unwrap_or_else(|| panic!("up does not say {variable}:\n{started}")).to_owned()
         };
-        let pid = std::fs::read_to_string(Path::new(&told("DIR")).join("apiserver.pid")).unwrap();
+        let directory = PathBuf::from(told("DIR"));
+        let pid = std::fs::read_to_string(directory.join("apiserver.pid")).unwrap();
         let api_server = Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
-        Self { name, kubeconfig: told("KUBECONFIG").into(), prometheus: told("PROMETHEUS"), api_server }
+        Self { name, directory, kubeconfig: told("KUBECONFIG").into(), prometheus: told("PROMETHEUS"), api_server }
     }
 
     async fn world(&self, phases: &[&str]) -> World {
@@ -205,6 +207,9 @@ impl OwnCluster {
 impl Drop for OwnCluster {
     fn drop(&mut self) {
         script("down", &self.name);
+        // Its name is used once: nobody would look at what is left of it.
+        let _ = std::fs::remove_dir_all(&self.directory);
+        let _ = std::fs::remove_file(self.directory.with_extension("lock"));
     }
 }
 
