@@ -157,9 +157,34 @@ pub struct Rollback {
     /// Breakers to switch off
     #[arg(value_name = "BREAKER", conflicts_with = "emergency")]
     pub breakers: Vec<BreakerName>,
-    /// Switch every breaker off now, whatever else is going on
+    #[command(flatten)]
+    pub emergency: Emergency,
+    /// Phase to go back to, as it was when it was left
+    #[arg(long, value_name = "PHASE", conflicts_with_all = ["breakers", "emergency"])]
+    pub to: Option<PhaseName>,
+    /// Go back in reductions, each of them judged: fewer canary pods, then one recorded step after the other, until
+    /// the rollback triggers are quiet or every breaker is off
+    #[arg(long, conflicts_with_all = ["breakers", "emergency", "to", "undo", "restart", "no_wait"])]
+    pub gradual: bool,
+    #[command(flatten)]
+    pub template: Template,
+    /// Do not wait until every pod runs the old values
     #[arg(long)]
-    pub emergency: bool,
+    pub no_wait: bool,
+    /// How long to try and to wait; with --gradual, for the pods of each reduction
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    pub timeout: Duration,
+    #[command(flatten)]
+    pub write: Write,
+}
+
+/// What an emergency switches off.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct Emergency {
+    /// Switch every breaker off now, whatever else is going on
+    #[arg(id = "emergency", long = "emergency")]
+    pub now: bool,
     /// Switch off every rollout in the folder of -f and below it
     #[arg(long, requires = "emergency", conflicts_with = "deployment")]
     pub all: bool,
@@ -173,21 +198,6 @@ pub struct Rollback {
         value_parser = NonEmptyStringValueParser::new()
     )]
     pub selector: Option<String>,
-    /// Phase to go back to, as it was when it was left
-    #[arg(long, value_name = "PHASE", conflicts_with_all = ["breakers", "emergency"])]
-    pub to: Option<PhaseName>,
-    /// Go back in reductions, each of them judged: fewer canary pods, then one recorded step after the other, until
-    /// the rollback triggers are quiet or every breaker is off
-    #[arg(long, conflicts_with_all = ["breakers", "emergency", "to", "no_wait"])]
-    pub gradual: bool,
-    #[command(flatten)]
-    pub template: Template,
-    /// Do not wait until every pod runs the old values
-    #[arg(long)]
-    pub no_wait: bool,
-    /// How long to try and to wait; with --gradual, for the pods of each reduction
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
-    pub timeout: Duration,
     /// Deployment to switch off, instead of rollout.yaml's
     #[arg(long, value_name = "NAME", requires = "emergency")]
     pub deployment: Option<String>,
@@ -197,8 +207,6 @@ pub struct Rollback {
     /// Flag to set to "false", instead of the declared or recorded ones
     #[arg(long = "flag", value_name = "NAME", requires = "emergency")]
     pub flags: Vec<FlagName>,
-    #[command(flatten)]
-    pub write: Write,
 }
 
 /// Ways back for the pod template as a whole.

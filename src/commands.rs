@@ -52,7 +52,7 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Check(arguments) => block_on(check::run(&context, &arguments)),
         Command::Rehearse => block_on(rehearse::run(&context)),
         Command::Promote(arguments) => block_on(promote::run(&context, &arguments)),
-        Command::Rollback(arguments) if arguments.emergency => block_on(emergency::run(&context, &arguments)),
+        Command::Rollback(arguments) if arguments.emergency.now => block_on(emergency::run(&context, &arguments)),
         Command::Rollback(arguments) if arguments.gradual => block_on(gradual::run(&context, &arguments)),
         Command::Rollback(arguments) => block_on(rollback::run(&context, &arguments)),
         Command::History(arguments) => block_on(history::run(&context, &arguments)),

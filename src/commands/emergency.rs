@@ -41,7 +41,7 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
     let (began, mut operation) = (Instant::now(), operation(String::new(), now(), arguments.write.reason.as_ref()));
     let urgency = Urgency::new(context, began + arguments.timeout);
     let Orders { list, refused } = order::find(arguments, &urgency).await?;
-    let many = arguments.all || arguments.selector.is_some();
+    let many = arguments.emergency.all || arguments.emergency.selector.is_some();
     let dry_run = arguments.write.dry_run;
     let waits = !arguments.no_wait && !dry_run;
 

@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 
 use super::declaration::Flags;
-use super::name::FlagName;
 use super::progress::Goal;
 use super::workload::{Health, Workload};
 
@@ -76,6 +75,7 @@ pub fn is_over(workload: &Workload, generation: i64, goal: &Goal) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::name::FlagName;
     use super::super::tests::workload;
     use super::super::workload::{FlagSource, FlagValue, Pod, Replicas};
     use super::*;

@@ -254,24 +254,29 @@ fn moves(rules: &Rules, state: &State) -> Result<Vec<State>, Invariant> {
             becomes(None); // It crashes before it has written.
             continue;
         }
-        let shadow = "shadow".parse().unwrap();
-        let promotion = Kind::Promotion { passed: passes(workload) };
-        let back = |kind, plan: Result<Plan, NothingToRollBack>| plan.ok().map(|plan| (kind, plan));
-        let planned = [
-            (rules.promote)(workload).map(|plan| (promotion, plan)),
-            back(Kind::StepBack, (rules.step_back)(workload, &operation(NOW))),
-            back(Kind::BackToShadow, plan::back_to(workload, &shadow, &operation(NOW))),
-            back(Kind::OneBreakerOff, plan::breakers_off(&rollout(), workload, &both()[1..], &operation(NOW))),
-            back(Kind::BothOff, (rules.breakers_off)(workload)),
-            back(Kind::Gradual, (rules.gradual)(workload)),
-        ];
-        let revisions = [literal("true"), literal("false")];
-        let undone = revisions.iter().map(|value| back(Kind::Undo, (rules.undo)(&with_revision(workload, value))));
-        for (kind, plan) in planned.into_iter().chain(undone).flatten() {
+        for (kind, plan) in plans(rules, workload) {
             becomes(Some(Pending { kind, plan, stale: false }));
         }
     }
     Ok(next)
+}
+
+/// Everything that an actor may set out to do.
+fn plans(rules: &Rules, workload: &Workload) -> Vec<(Kind, Plan)> {
+    let shadow = "shadow".parse().unwrap();
+    let promotion = Kind::Promotion { passed: passes(workload) };
+    let back = |kind, plan: Result<Plan, NothingToRollBack>| plan.ok().map(|plan| (kind, plan));
+    let planned = [
+        (rules.promote)(workload).map(|plan| (promotion, plan)),
+        back(Kind::StepBack, (rules.step_back)(workload, &operation(NOW))),
+        back(Kind::BackToShadow, plan::back_to(workload, &shadow, &operation(NOW))),
+        back(Kind::OneBreakerOff, plan::breakers_off(&rollout(), workload, &both()[1..], &operation(NOW))),
+        back(Kind::BothOff, (rules.breakers_off)(workload)),
+        back(Kind::Gradual, (rules.gradual)(workload)),
+    ];
+    let revisions = [literal("true"), literal("false")];
+    let undone = revisions.iter().map(|value| back(Kind::Undo, (rules.undo)(&with_revision(workload, value))));
+    planned.into_iter().chain(undone).flatten().collect()
 }
 
 /// What tells states apart. A plan follows from its kind and the workload; one that is stale is never applied.

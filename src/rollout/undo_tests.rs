@@ -83,7 +83,8 @@ fn a_breaker_that_is_off_stays_off() {
         (&on, &on, &on, "on already"),
         (&on, &off, &off, "it goes off"),
         (&on, &absent, &absent, "as it was before"),
-        (&off, &reference, &reference, "a reference is not followed"),
+        (&off, &reference, &off, "a reference may switch it on"),
+        (&reference, &reference, &reference, "the same as now"),
         (&perhaps, &on, &perhaps, "envFrom may hold an off"),
     ];
     for (now, then, after, why) in cases {
@@ -99,15 +100,20 @@ fn a_breaker_that_is_off_stays_off() {
 }
 
 #[test]
-fn after_an_emergency_only_what_it_overwrote_without_being_on_comes_back() {
+fn after_an_emergency_no_breaker_comes_back() {
     let mut then = cache();
     let reference = FlagSource::Value(FlagValue::Reference("{\"fieldRef\":{}}".into()));
-    then.flags.insert(flag("CB_HTTP"), reference.clone());
-    let now = before(&then, switch_off(&then, 500));
+    then.flags.insert(flag("CB_HTTP"), reference);
+    let mut now = before(&then, switch_off(&then, 500));
+    assert_eq!(undo(&now), Err(NothingToRollBack::SameButForBreakers));
+    now.template.previous.as_mut().unwrap().differs_elsewhere = true;
     let plan = undo(&now).unwrap();
-    assert_eq!(plan.kept().map(ToString::to_string).collect::<Vec<_>>(), ["CB_CACHE"]);
+    assert_eq!(plan.kept().map(ToString::to_string).collect::<Vec<_>>(), ["CB_CACHE", "CB_HTTP"]);
     let after = apply(&now, &plan);
-    assert_eq!((&after.flags[&flag("CB_CACHE")], &after.flags[&flag("CB_HTTP")]), (&literal("false"), &reference));
+    assert_eq!(
+        (&after.flags[&flag("CB_CACHE")], &after.flags[&flag("CB_HTTP")]),
+        (&literal("false"), &literal("false"))
+    );
     assert!(after.emergency.is_some() && plan.record == Record::Keep, "the emergency stays in force");
 }
 

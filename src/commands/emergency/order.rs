@@ -92,9 +92,9 @@ impl Refused {
 }
 
 pub(super) async fn find(arguments: &Rollback, urgency: &Urgency<'_>) -> Result<Orders, Error> {
-    match &arguments.selector {
+    match &arguments.emergency.selector {
         Some(selector) => labelled(arguments, selector, urgency).await,
-        None if arguments.all => everywhere(arguments, urgency).await,
+        None if arguments.emergency.all => everywhere(arguments, urgency).await,
         None => Ok(Orders { list: vec![one(arguments, urgency).await?], refused: Vec::new() }),
     }
 }
@@ -117,7 +117,7 @@ async fn everywhere(arguments: &Rollback, urgency: &Urgency<'_>) -> Result<Order
                 };
                 list.push(Order {
                     cluster,
-                    container: arguments.container.clone().or(header.container.clone()),
+                    container: arguments.emergency.container.clone().or(header.container.clone()),
                     off: named(arguments).unwrap_or_else(|| header.breakers_off()),
                     deployment: header.deployment,
                     name: Some(header.name),
@@ -141,7 +141,7 @@ async fn labelled(arguments: &Rollback, selector: &str, urgency: &Urgency<'_>) -
         return Err(Error::NothingLabelled { namespace: cluster.namespace, selector: selector.to_owned() });
     }
     let mut orders = Orders { list: Vec::new(), refused: Vec::new() };
-    for choice in choose(&listed, &named(arguments).unwrap_or_default(), arguments.container.as_deref()) {
+    for choice in choose(&listed, &named(arguments).unwrap_or_default(), arguments.emergency.container.as_deref()) {
         match choice {
             Ok(choice) => orders.list.push(Order {
                 cluster: cluster.clone(),
@@ -172,19 +172,20 @@ async fn one(arguments: &Rollback, urgency: &Urgency<'_>) -> Result<Order, Error
     }
     let cluster = connect(urgency, header.as_ref().and_then(|header| header.namespace.as_deref())).await?;
     // Of another Deployment than the declared one nothing else that is declared holds.
-    let header = header.filter(|header| arguments.deployment.as_ref().is_none_or(|name| *name == header.deployment));
-    let deployment = arguments.deployment.as_ref().or(header.as_ref().map(|header| &header.deployment));
+    let header =
+        header.filter(|header| arguments.emergency.deployment.as_ref().is_none_or(|name| *name == header.deployment));
+    let deployment = arguments.emergency.deployment.as_ref().or(header.as_ref().map(|header| &header.deployment));
     let off = named(arguments).or(header.as_ref().map(Header::breakers_off));
     if let (Some(deployment), Some(off)) = (deployment, off) {
         let declared = header.as_ref().and_then(|header| header.container.clone());
-        let container = arguments.container.clone().or(declared);
+        let container = arguments.emergency.container.clone().or(declared);
         let name = header.as_ref().map_or_else(|| deployment.clone(), |header| header.name.clone());
         return Ok(Order { cluster, name: Some(name), deployment: deployment.clone(), container, off });
     }
-    let read = async || cluster.recorded_target(arguments.deployment.as_deref()).await;
+    let read = async || cluster.recorded_target(arguments.emergency.deployment.as_deref()).await;
     match (urgency.insist(read).await, files) {
         (Ok((target, off)), _) => {
-            let container = arguments.container.clone().or(target.container);
+            let container = arguments.emergency.container.clone().or(target.container);
             let name = Some(target.deployment.clone());
             Ok(Order { name, deployment: target.deployment, container, off, cluster })
         }
@@ -203,6 +204,6 @@ async fn connect(urgency: &Urgency<'_>, namespace: Option<&str>) -> Result<Clust
 
 /// The flags of the command line, if there are any.
 fn named(arguments: &Rollback) -> Option<Flags> {
-    let flags: Flags = arguments.flags.iter().map(|flag| (flag.clone(), "false".to_owned())).collect();
+    let flags: Flags = arguments.emergency.flags.iter().map(|flag| (flag.clone(), "false".to_owned())).collect();
     (!flags.is_empty()).then_some(flags)
 }

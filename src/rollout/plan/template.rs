@@ -71,7 +71,7 @@ pub fn restart(workload: &Workload, operation: &Operation) -> Result<Plan, Nothi
     })
 }
 
-/// The breakers that would be switched on, with their present values. A reference is not followed: it says neither.
+/// The breakers that might be switched on, with their present values. A reference is not followed: it may say anything.
 fn kept(
     off: &Flags,
     now: &BTreeMap<FlagName, FlagSource>,
@@ -80,14 +80,18 @@ fn kept(
     let stays = |(flag, off): (&FlagName, &String)| {
         let (now, then) = (now.get(flag)?, then.get(flag)?);
         let is_on = |source: &FlagSource| source.literal().is_some_and(|value| value != off);
-        let would_be_on = is_on(then) || *then == FlagSource::Twice;
+        let may_be_on = match then {
+            FlagSource::Value(FlagValue::Literal(value)) => value != off,
+            FlagSource::Value(FlagValue::Absent) => false,
+            FlagSource::Value(FlagValue::Reference(_)) | FlagSource::MaybeFrom(_) | FlagSource::Twice => now != then,
+        };
         let present = match now {
             FlagSource::Value(value) => value.clone(),
             FlagSource::MaybeFrom(_) => FlagValue::Absent,
             // Of two entries the later one wins, and which that is nobody asked.
             FlagSource::Twice => FlagValue::Literal(off.clone()),
         };
-        (would_be_on && !is_on(now)).then(|| (flag.clone(), present))
+        (may_be_on && !is_on(now)).then(|| (flag.clone(), present))
     };
     off.iter().filter_map(stays).collect()
 }
