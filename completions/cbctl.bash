@@ -395,17 +395,17 @@ _cbctl() {
             return 0
             ;;
         cbctl__subcmd__rollback)
-            opts="-f -n -o -q -h --emergency --to --undo --restart --no-wait --timeout --deployment --container --flag --dry-run --reason --files --namespace --context --prometheus --output --quiet --no-color --help"
+            opts="-l -f -n -o -q -h --emergency --all --selector --deployment --container --flag --to --gradual --undo --restart --no-wait --timeout --dry-run --reason --files --namespace --context --prometheus --output --quiet --no-color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
-                --to)
+                --selector)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --timeout)
+                -l)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -418,6 +418,14 @@ _cbctl() {
                     return 0
                     ;;
                 --flag)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -86,11 +86,12 @@ complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -l dry-run -d 'Have
 complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -s q -l quiet -d 'Print the answer and errors, and nothing else'
 complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -l no-color -d 'Do without colour, as with `NO_COLOR` set'
 complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -s h -l help -d 'Print help'
-complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l to -d 'Phase to go back to, as it was when it was left' -r
-complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l timeout -d 'How long to try and to wait' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -s l -l selector -d 'Switch off every Deployment of the namespace that has these labels' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l deployment -d 'Deployment to switch off, instead of rollout.yaml\'s' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l container -d 'Container to switch off, instead of rollout.yaml\'s' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l flag -d 'Flag to set to "false", instead of the declared or recorded ones' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l to -d 'Phase to go back to, as it was when it was left' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l timeout -d 'How long to try and to wait; with --gradual, for the pods of each reduction' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l reason -d 'Why, for the record' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -s f -l files -d 'Folder with rollout.yaml and the phase files' -r -F
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -s n -l namespace -d 'Namespace of the Deployment, instead of rollout.yaml\'s and the kubeconfig\'s' -r
@@ -99,6 +100,8 @@ complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l prometheus -d '
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -s o -l output -d 'Form of the answer' -r -f -a "table\t''
 json\t''"
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l emergency -d 'Switch every breaker off now, whatever else is going on'
+complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l all -d 'Switch off every rollout in the folder of -f and below it'
+complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l gradual -d 'Go back in reductions, each of them judged: fewer canary pods, then one recorded step after the other, until the rollback triggers are quiet or every breaker is off'
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l undo -d 'Bring the revision of the pod template before the present one back, with every breaker that is off kept off'
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l restart -d 'Restart every pod with the present values'
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l no-wait -d 'Do not wait until every pod runs the old values'

@@ -119,6 +119,8 @@ struct Aim {
     adopt: bool,
     /// Only whether things are well where the rollout stands, and not what a promotion needs.
     only_triggers: bool,
+    /// The revisions of the pod template as well.
+    revisions: bool,
     /// A past time to judge.
     at: Option<Timestamp>,
 }
@@ -151,7 +153,8 @@ impl Context {
     /// Observes, judges and decides, without touching anything.
     async fn look(&self, rollout: &Rollout, cluster: &Cluster, aim: Aim) -> Result<Look, Error> {
         let prometheus = self.prometheus(&rollout.header)?;
-        let Found { workload, clock_offset } = read_settled(cluster, &target(&rollout.header)).await?;
+        let target = Target { revisions: aim.revisions, ..target(&rollout.header) };
+        let Found { workload, clock_offset } = read_settled(cluster, &target).await?;
         let now = aim.at.unwrap_or_else(|| shared_now(clock_offset));
         let route = Route::find(rollout, &workload, aim.phase, aim.adopt, now);
         let route = if aim.only_triggers { route.without_gates() } else { route };
@@ -169,7 +172,7 @@ impl Context {
 /// Reads the Deployment, again for a moment if its controller has not looked at the latest write yet: a record or a
 /// sign-off counts as a new generation as well, and is no rollout.
 async fn read_settled(cluster: &Cluster, target: &Target) -> Result<Found, Error> {
-    const LOOKS: usize = 10;
+    const LOOKS: usize = 30;
     const PAUSE: Duration = Duration::from_millis(100);
     let mut found = cluster.read(target).await?;
     for _ in 1..LOOKS {

@@ -55,19 +55,20 @@ impl Cluster {
         let mut newest: Option<Revision> = None;
         for found in listed.value.items.into_iter().filter(|found| found.belongs_to(deployment)) {
             let Some((number, hash, template, typed)) = found.into_parts() else { continue };
-            if typed == *present {
-                workload.template.hash = Some(hash);
-            } else if newest.as_ref().is_none_or(|newest| newest.number < number) {
-                let container = container(&typed, &workload.container);
-                newest = Some(Revision {
-                    number,
-                    hash,
-                    template: template.to_string(),
-                    flags: container.map(|container| convert::flags(container, &flags)).unwrap_or_default(),
-                    differs_elsewhere: without(typed, &workload.container, &flags)
-                        != without(present.clone(), &workload.container, &flags),
-                });
+            let is_present = typed == *present;
+            if !is_present && newest.as_ref().is_some_and(|newest| newest.number > number) {
+                continue;
             }
+            let container = container(&typed, &workload.container);
+            let revision = Some(Revision {
+                number,
+                hash,
+                template: template.to_string(),
+                flags: container.map(|container| convert::flags(container, &flags)).unwrap_or_default(),
+                differs_elsewhere: without(typed, &workload.container, &flags)
+                    != without(present.clone(), &workload.container, &flags),
+            });
+            *(if is_present { &mut workload.template.present } else { &mut newest }) = revision;
         }
         workload.template.previous = newest;
         Ok(())

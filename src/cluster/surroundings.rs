@@ -29,10 +29,11 @@ const CONTROLLERS: [(&str, &str, &str); 2] =
     [("argoproj.io/v1alpha1", "rollouts", "workloadRef"), ("flagger.app/v1beta1", "canaries", "targetRef")];
 
 /// What a rollback does: verb, group, resource, and whether it is for the history alone.
-const VERBS: [(&str, &str, &str, bool); 7] = [
+const VERBS: [(&str, &str, &str, bool); 8] = [
     ("get", "apps", "deployments", false),
     ("patch", "apps", "deployments", false),
     ("list", "", "pods", false),
+    ("list", "apps", "replicasets", false),
     ("get", "", "configmaps", true),
     ("create", "", "configmaps", true),
     ("patch", "", "configmaps", true),

@@ -292,7 +292,7 @@ impl Gradual<'_> {
         report.pods = Some(spread);
         let made = self.reductions.iter().filter_map(|reduction| Some(&reduction.canary.as_ref()?.deployment));
         let reduced = at.recorded_position().and_then(|position| position.reduced.as_ref());
-        let canaries: BTreeSet<&String> = made.chain(reduced.map(|reduced| &reduced.canary)).collect();
+        let canaries: BTreeSet<&String> = made.chain(reduced.map(|reduced| &reduced.fewer.deployment)).collect();
         report.next = next;
         report.next.extend(canaries.into_iter().map(|canary| report::of_canary(at, canary)));
         self.context.printer.answer(&report);

@@ -30,7 +30,7 @@ pub(super) async fn run(context: &Context, arguments: &Promote) -> Result<ExitSt
     let rollout = context.rollout()?;
     let phase = known_phase(&rollout, arguments.phase.as_ref())?;
     let cluster = context.cluster(rollout.header.namespace.as_deref()).await?;
-    let aim = Aim { phase, adopt: arguments.adopt, ..Aim::default() };
+    let aim = Aim { phase, adopt: arguments.adopt, revisions: true, ..Aim::default() };
     let (look, identity) = tokio::join!(context.look(&rollout, &cluster, aim), cluster.identity());
     let Look { workload, decision, scope, queries, now } = look?;
     let report = CheckReport::of(&rollout, &workload, &decision, scope, queries, now);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Context, operation, read_settled, shared_now, target};
-use crate::cluster::{Cluster, Found};
+use crate::cluster::{Cluster, Found, Target};
 use crate::error::{Error, ExitStatus};
 use crate::output::check::destination;
 use crate::output::rehearsal::RehearsalReport;
@@ -18,7 +18,7 @@ use crate::rollout::workload::Workload;
 pub(super) async fn run(context: &Context) -> Result<ExitStatus, Error> {
     let rollout = context.rollout()?;
     let cluster = context.cluster(rollout.header.namespace.as_deref()).await?;
-    let target = target(&rollout.header);
+    let target = Target { revisions: true, ..target(&rollout.header) };
     let (found, identity, newest) =
         tokio::join!(read_settled(&cluster, &target), cluster.identity(), cluster.newest_history(&rollout.header.name));
     let Found { workload, clock_offset } = found?;

@@ -35,7 +35,7 @@ pub struct Fewer {
     pub deployment: String,
     pub from: usize,
     pub to: usize,
-    #[serde(skip)]
+    /// All other pods of the service.
     beside: usize,
 }
 
@@ -123,14 +123,14 @@ pub fn all_the_way(rollout: &Rollout, workload: &Workload, operation: &Operation
 
 /// Whether a gradual rollback was begun, so that it has to be judged before anything more is reduced.
 pub fn is_begun(workload: &Workload) -> bool {
-    let smaller = |reduced: &Reduced| workload.canary_pods(&reduced.canary) <= reduced.pods;
+    let smaller = |reduced: &Reduced| workload.canary_pods(&reduced.fewer.deployment) <= reduced.fewer.to;
     let begun = |position: &Position| position.rolled_back || position.reduced.as_ref().is_some_and(smaller);
     workload.recorded_position().is_some_and(begun)
 }
 
 /// The plan that writes down how many pods a canary is to have; None where there is no record to write it to.
 pub fn announcing(workload: &Workload, fewer: &Fewer, operation: &Operation) -> Option<Plan> {
-    let reduced = Reduced { canary: fewer.deployment.clone(), pods: fewer.to, at: operation.at };
+    let reduced = Reduced { fewer: fewer.clone(), operation: operation.id.clone(), at: operation.at };
     let position = Position { reduced: Some(reduced), ..workload.recorded_position()?.clone() };
     Some(Plan {
         changes: Vec::new(),

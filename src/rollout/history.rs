@@ -66,9 +66,11 @@ pub fn catch_up(newest: &Page, workload: &Workload, writing: &str) -> Vec<Entry>
         version: String::new(),
     };
     let mut missing = Vec::new();
+    let undone = workload.template.undone.as_ref();
     match &workload.position {
         Some(Ok(position)) if is_missing(&position.operation) => {
             let (action, from) = match position.rolled_back {
+                true if undone.is_some_and(|undone| undone.operation == position.operation) => (Action::Undo, place),
                 true => (Action::Rollback, place),
                 false => (Action::Promote, position.trail.last().and_then(|taken| taken.from.clone())),
             };
@@ -86,6 +88,20 @@ pub fn catch_up(newest: &Page, workload: &Workload, writing: &str) -> Vec<Entry>
             missing.push(Entry { from: place, ..found("", last, Action::Rollback) });
         }
         _ => {}
+    }
+    // One that left the record where it was.
+    let recorded = workload.recorded_position();
+    let of_template = undone.filter(|undone| recorded.is_none_or(|position| position.operation != undone.operation));
+    if let Some(undone) = of_template.filter(|undone| is_missing(&undone.operation)) {
+        let there = workload.recorded_place();
+        let entry = found(&undone.operation, undone.at, Action::Undo);
+        missing.push(Entry { from: there.clone(), to: there, ..entry });
+    }
+    let reduced = recorded.and_then(|position| position.reduced.as_ref());
+    if let Some(reduced) = reduced.filter(|reduced| is_missing(&reduced.operation)) {
+        let there = workload.recorded_place();
+        let entry = found(&reduced.operation, reduced.at, Action::Rollback);
+        missing.push(Entry { from: there.clone(), to: there, canary: Some(reduced.fewer.clone()), ..entry });
     }
     if let Some(mark) = workload.emergency.as_ref().filter(|mark| is_missing(&mark.operation)) {
         let from = workload.recorded_place();

@@ -1,5 +1,6 @@
 //! The change to make: flags, template and record together, as one value that is printed, dry-run and applied as it is.
 
+mod fate;
 mod template;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use super::standing::{Standing, StandingPlace};
 use super::template::TemplateChange;
 use super::workload::{FlagSource, FlagValue, Workload};
 
+pub use fate::Fate;
 pub use template::{restart, undo};
 
 /// One patch of the Deployment.
@@ -50,17 +52,6 @@ impl Record {
             Self::Remove | Self::Keep => None,
         }
     }
-}
-
-/// What became of a plan whose answer was lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    /// It is what is there now.
-    Arrived,
-    /// Somebody has moved the rollout on; `arrived` if it is certain that this plan was carried out before.
-    Overtaken { arrived: bool },
-    /// It was not carried out.
-    Missing,
 }
 
 /// One flag that becomes another value.
@@ -148,7 +139,8 @@ impl Plan {
         match &self.template {
             Some(TemplateChange::Restart { at }) => after.template.restarted = Some(at.to_string()),
             Some(TemplateChange::Undo { mark, .. }) => after.template.undone = Some(mark.clone()),
-            None => {}
+            None if self.changes.is_empty() => {}
+            None => after.template.moves_on(),
         }
         after
     }
@@ -173,36 +165,6 @@ impl Plan {
             Some(TemplateChange::Restart { .. }) | None => None,
         };
         kept.into_iter().flat_map(BTreeMap::keys)
-    }
-
-    /// Whether something in the workload was written by this plan, or made on what it wrote.
-    fn has_left_a_trace_in(&self, workload: &Workload) -> bool {
-        let record = match (&self.record, workload.recorded_position()) {
-            (Record::Write(ours), Some(found)) => {
-                found.operation == ours.operation || found.is_built_on(&ours.operation)
-            }
-            (Record::Write(_) | Record::Remove | Record::Keep, _) => false,
-        };
-        record || self.template.as_ref().is_some_and(|template| template.has_left_a_mark_in(&workload.template))
-    }
-
-    /// What became of this plan, made on `before` and sent without an answer, as the record now tells.
-    pub fn fate(&self, before: &Workload, now: &Workload) -> Fate {
-        let operation = |workload: &Workload| workload.recorded_position().map(|position| position.operation.clone());
-        let (planned_on, found) = (operation(before), operation(now));
-        let last_base = now.recorded_position().and_then(|position| position.trail.last()?.base.clone());
-        if self.is_applied_to(now) {
-            Fate::Arrived
-        } else if self.has_left_a_trace_in(now) {
-            Fate::Overtaken { arrived: true }
-        } else if found == planned_on
-            || (self.record != Record::Keep && planned_on.is_some() && last_base == planned_on)
-        {
-            // Nobody has moved the rollout; or it was moved from where it stood, so that this patch was refused.
-            Fate::Missing
-        } else {
-            Fate::Overtaken { arrived: false }
-        }
     }
 }
 

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::declaration::Flags;
+use super::gradual::Fewer;
 use super::history::verify::Anchor;
 use super::name::{FlagName, PhaseName};
 use super::workload::FlagValue;
@@ -58,9 +59,8 @@ pub struct Taken {
 /// since when there is evidence about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reduced {
-    pub canary: String,
-    /// How many pods it is to have.
-    pub pods: usize,
+    pub fewer: Fewer,
+    pub operation: String,
     pub at: Timestamp,
 }
 

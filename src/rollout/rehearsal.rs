@@ -133,6 +133,9 @@ pub fn forms(rollout: &Rollout, workload: &Workload, operation: &Operation) -> V
     let off = rollout.header.breakers_off();
     let mark = Emergency { at: operation.at, operation: operation.id.clone(), reason: None };
     let step_back = [("rollback".to_owned(), plan::step_back(workload, operation))];
+    let undo = plan::undo(Some(rollout), &off, workload, operation);
+    let of_template =
+        [("rollback --undo".to_owned(), undo), ("rollback --restart".to_owned(), plan::restart(workload, operation))];
     let recorded = workload.position.iter().flatten();
     let places = recorded.flat_map(|position| &position.trail).filter_map(|taken| taken.from.as_ref());
     let back_to = places
@@ -151,7 +154,7 @@ pub fn forms(rollout: &Rollout, workload: &Workload, operation: &Operation) -> V
 
     let mut forms =
         vec![Form { commands: vec!["rollback --emergency".to_owned()], patch: Patch::Emergency { off, mark } }];
-    for (command, planned) in step_back.into_iter().chain(back_to).chain(breakers_off) {
+    for (command, planned) in step_back.into_iter().chain(back_to).chain(breakers_off).chain(of_template) {
         // What there is nothing to take back of is not needed.
         let Ok(plan) = planned else { continue };
         let patch = Patch::Restore(plan);

@@ -16,8 +16,8 @@ use super::workload::{FlagSource, FlagValue};
 pub struct Template {
     /// Its number, which the Deployment's controller gives; 0 before it has given any.
     pub revision: i64,
-    /// The part of its pods' names, where the revisions were asked for and it is one already.
-    pub hash: Option<String>,
+    /// Itself, where the revisions were asked for and its controller has seen it.
+    pub present: Option<Revision>,
     /// The moment of the last restart on request, as it is written there.
     pub restarted: Option<String>,
     pub undone: Option<Undone>,
@@ -25,7 +25,7 @@ pub struct Template {
     pub previous: Option<Revision>,
 }
 
-/// An earlier template that the cluster still knows.
+/// A template that the cluster keeps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Revision {
     pub number: i64,
@@ -34,7 +34,7 @@ pub struct Revision {
     pub template: String,
     /// Declared flags only, as in [`super::workload::Workload::flags`].
     pub flags: BTreeMap<FlagName, FlagSource>,
-    /// Whether it differs from the present template in anything but those flags.
+    /// Whether it differs from the present template in anything but those flags; false of that one itself.
     pub differs_elsewhere: bool,
 }
 
@@ -57,6 +57,12 @@ pub enum TemplateChange {
 }
 
 impl Template {
+    /// Another template takes the place of the present one, which becomes the revision before.
+    pub fn moves_on(&mut self) {
+        self.revision += 1;
+        self.previous = self.present.take().or(self.previous.take());
+    }
+
     /// Whether the last change of the template was a return to the revision before. That return has made a revision of
     /// its own, the one after the revision that it left, and any further change would have made another.
     pub fn is_undone(&self) -> bool {

@@ -241,11 +241,11 @@ async fn tells_what_the_pods_wait_for_when_time_is_up() {
         )
         .await;
     let run = world.cbctl(&["rollback", "--emergency", "--timeout", "4s"]).await.apart_from(CANARY);
-    insta::assert_snapshot!(run, @r"
+    insta::assert_snapshot!(run, @"
     ------- stderr -------
     off: deployment/storefront in AGE
     (progress of the pods)
-    error: time is up: the change is in the deployment, but not verified in every pod: 2 of 3 pods still run CB_CACHE_ENABLED=true: 1 starting (1 ImagePullBackOff)
+    error: time is up: the change is in the deployment, but not verified in every pod: 2 of 3 pods still run CB_CACHE_ENABLED=true: 1 starting (1 IMAGE PULL)
 
     hint: kubectl describe pods says why they do not start
     [exit status: 1]
@@ -256,6 +256,7 @@ async fn tells_what_the_pods_wait_for_when_time_is_up() {
     LIST pods
     POST selfsubjectreviews
     PATCH configmaps/cbctl-checkout
+    POST events
     ");
     assert_eq!(world.breaker_flags().await, OFF, "off in the deployment all the same");
     assert_eq!(world.history().await.last().unwrap()["result"], "unverified");

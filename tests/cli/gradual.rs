@@ -199,7 +199,7 @@ async fn a_canary_keeps_the_pods_with_which_things_are_better() {
 }
 
 #[tokio::test]
-async fn a_canary_that_is_scaled_up_again_is_given_up_and_the_breakers_go_off() {
+async fn a_canary_that_is_overtaken_is_given_up_and_the_breakers_go_off() {
     let world = World::watched(&["shadow", "cache"], TRIGGER, ALL_FAILS).await;
     world.add_a_canary(4, &[]).await;
     let (deployments, four) = (world.deployments(), json!({"spec": {"replicas": 4}}));
@@ -221,7 +221,7 @@ async fn a_canary_that_is_scaled_up_again_is_given_up_and_the_breakers_go_off() 
     );
     assert!(run.stdout.is_empty(), "its pods may have a breaker on:\n{run}");
     assert!(world.on().await.is_empty(), "{run}");
-    assert_eq!(world.told_of_rollbacks().await, ["cache -> cache 4 -> 2: scaled_up_again", "cache -> shadow: done"]);
+    assert_eq!(world.told_of_rollbacks().await, ["cache -> cache 4 -> 2: overtaken", "cache -> shadow: done"]);
 }
 
 #[tokio::test]
@@ -251,7 +251,7 @@ async fn a_dry_run_shows_every_reduction_and_checks_the_first() {
           CB_CACHE_OP_TIMEOUT_MS   3000 -> (not set)
     dry run: at most these, one after the other; the API server accepts the first
     ");
-    assert_eq!((run.status, run.writes()), (0, vec!["PATCH deployments/storefront dryRun"]), "{run}");
+    assert_eq!((run.status, run.dry_runs()), (0, vec!["DRYRUN deployments/storefront"]), "{run}");
     world.add_a_canary(3, &[]).await;
     let version = world.resource_version().await;
     let run = world.cbctl(&["rollback", "--gradual", "--dry-run"]).await;
@@ -263,7 +263,7 @@ async fn a_dry_run_shows_every_reduction_and_checks_the_first() {
           CB_CACHE_OP_TIMEOUT_MS   3000 -> (not set)
     dry run: at most these, one after the other; the API server accepts the first
     ");
-    assert_eq!((run.status, run.writes()), (0, vec!["PATCH deployments/storefront-canary dryRun"]), "{run}");
+    assert_eq!((run.status, run.dry_runs()), (0, vec!["DRYRUN deployments/storefront-canary"]), "{run}");
     assert_eq!((world.resource_version().await, world.canary_replicas().await), (version, Some(3)));
     world.cbctl(&["rollback", "--gradual", "--no-wait"]).await.expect(2, &["cannot be used with '--no-wait'"]);
 }

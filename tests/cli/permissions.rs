@@ -127,7 +127,7 @@ async fn a_verb_that_is_missing_is_named() {
             "events" => {
                 run.expect(0, &["warning: cannot write an event on deployment \"storefront\"", "forbidden", &hint]);
             }
-            "deployments" | "pods" => {
+            "deployments" | "pods" | "replicasets" => {
                 run.expect(1, &[&format!("hint: {hint}"), "the role in README \"Permissions\" gives it"]);
             }
             // What is not seen might be in the way back.

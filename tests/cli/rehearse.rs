@@ -67,15 +67,16 @@ async fn with_nothing_in_the_way_it_says_what_was_tried() {
     let world = World::promoted_to(&["shadow"]).await;
     let version = world.generation().await;
     let run = world.cbctl(&["rehearse"]).await;
-    insta::assert_snapshot!(run, @r"
+    insta::assert_snapshot!(run, @"
     passed: nothing is in the way back from cache, step 1 of 1
     passed   rollback --emergency   the API server would take it
     passed   rollback, rollback --to shadow, rollback cache   the API server would take it
-    passed   permissions   admin may get deployments, patch deployments, list pods, create configmaps, patch configmaps
+    passed   permissions   admin may get deployments, patch deployments, list pods, get configmaps, create configmaps, patch configmaps, create events
     passed   time   about AGE, 5m at most: 2 waves of AGE
     [exit status: 0]
     ------- requests -------
     DRYRUN deployments/storefront
+    GET configmaps/cbctl-checkout
     GET deployments/storefront
     LIST canaries
     LIST horizontalpodautoscalers
@@ -192,11 +193,12 @@ async fn a_policy_that_refuses_to_switch_off_is_found_before_it_is_needed() {
     held: the way back from cache, step 1 of 1 is barred
     held   rollback --emergency   refused: deployments.apps "storefront" is forbidden: ValidatingAdmissionPolicy 'shop' with binding 'shop' denied request: the cache's breaker has to be on (422): change what refuses it, before it is needed
     held   rollback, rollback --to shadow, rollback cache   refused: deployments.apps "storefront" is forbidden: ValidatingAdmissionPolicy 'shop' with binding 'shop' denied request: the cache's breaker has to be on (422): change what refuses it, before it is needed
-    passed   permissions   admin may get deployments, patch deployments, list pods, create configmaps, patch configmaps
+    passed   permissions   admin may get deployments, patch deployments, list pods, get configmaps, create configmaps, patch configmaps, create events
     passed   time   about AGE, 5m at most: 2 waves of AGE
     [exit status: 3]
     ------- requests -------
     DRYRUN deployments/storefront
+    GET configmaps/cbctl-checkout
     GET deployments/storefront
     LIST canaries
     LIST horizontalpodautoscalers

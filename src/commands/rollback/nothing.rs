@@ -37,7 +37,10 @@ impl Nothing<'_> {
         let mut report = ChangeReport::new("rollback", deployment, namespace, Outcome::NothingToDo, headline);
         if !arguments.no_wait && !arguments.write.dry_run {
             let goal = if self.reason == NothingToRollBack::AlreadyUndone {
-                Goal::other_template(&self.workload, self.workload.template.hash.as_ref())
+                Goal::other_template(
+                    &self.workload,
+                    self.workload.template.present.as_ref().map(|present| &present.hash),
+                )
             } else {
                 Goal::Values(self.workload.literals())
             };

@@ -8,7 +8,9 @@ use super::entry::{Action, Ending, Entry};
 use super::page::{self, Division, Link, Page};
 use super::verify::{Anchor, Fault, verify};
 use super::*;
+use crate::rollout::gradual::{Fewer, announcing};
 use crate::rollout::position::Place;
+use crate::rollout::template::Undone;
 use crate::rollout::tests::{all_off, at, operation, promoted, switch_off};
 
 fn entry(operation: &str, second: i64) -> Entry {
@@ -229,6 +231,20 @@ fn the_history_catches_up_with_the_record() {
     assert_eq!(missing(&[of_shadow], &all_off()), lost(Action::Rollback, "shadow to -"), "the record is gone");
     let both: Vec<Action> = missing(&[of_shadow], &off).into_iter().map(|(action, _)| action).collect();
     assert_eq!(both, [Action::Promote, Action::Emergency], "in the order in which they happened");
+}
+
+#[test]
+fn what_leaves_the_record_where_it_was_is_caught_up_with_as_well() {
+    let mut cache = promoted(&promoted(&all_off(), 100), 300);
+    let known = [("operation-100", Some("shadow")), ("operation-300", Some("cache"))];
+    cache.template.undone = Some(Undone { at: at(400), operation: "undo".into(), revision: 4 });
+    assert_eq!(missing(&known, &cache), [(Action::Undo, "cache to cache".to_owned())]);
+    let fewer = Fewer::of(&cache, "web-canary", 4);
+    let smaller = announcing(&cache, &fewer, &operation(500)).unwrap().outcome(&cache);
+    let told: Vec<Action> = missing(&known, &smaller).into_iter().map(|(action, _)| action).collect();
+    assert_eq!(told, [Action::Undo, Action::Rollback]);
+    let told = catch_up(&Page::default(), &smaller, "");
+    assert_eq!(told.last().unwrap().canary, Some(fewer));
 }
 
 #[test]

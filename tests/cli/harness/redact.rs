@@ -47,6 +47,8 @@ static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         // Columns are as wide as what was taken out.
         (r"(?m)(\S) {3,}", "$1   "),
         (r"(?m)^ {6,}(\S)", "      $1"),
+        // Between two attempts to pull an image the kubelet says one, and then the other.
+        (r"\b(ErrImagePull|ImagePullBackOff)\b", "IMAGE PULL"),
         // Progress goes by in more or fewer steps.
         (r"(?m)(^\d+ of \d+ pods? runs? the new (values|template).*\n)+", "(progress of the pods)\n"),
     ];

@@ -209,6 +209,12 @@ impl Run {
         self.requests.iter().filter(|seen| seen.writes()).map(|seen| seen.line.as_str()).collect()
     }
 
+    /// The changes that the API server only had to check.
+    pub fn dry_runs(&self) -> Vec<&str> {
+        assert!(self.writes().is_empty(), "{self}");
+        self.lines().into_iter().filter(|line| line.starts_with("DRYRUN")).collect()
+    }
+
     pub fn says(&self, piece: &str) -> bool {
         self.stdout.contains(piece) || self.stderr.contains(piece)
     }
