@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::ledger::Ledger;
 use super::order::Key;
 use super::row::{Arrival, Row, Sent};
-use super::urgency::Urgency;
+use super::urgency::{FEW, Urgency};
 use crate::cluster::{Cluster, Error as ClusterError, Target};
 use crate::output::change;
 use crate::rollout::emergency::is_over;
@@ -25,8 +25,6 @@ use crate::rollout::workload::{FlagValue, Workload};
 const INTERVAL: Duration = Duration::from_millis(500);
 /// For each second of looking, so many of pause.
 const PAUSES: u32 = 4;
-/// So many of one namespace are read one by one.
-const FEW: usize = 3;
 
 pub(super) struct Verification<'a> {
     urgency: &'a Urgency<'a>,
