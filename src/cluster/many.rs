@@ -39,13 +39,29 @@ impl Cluster {
     /// Looks what there is under the name of a canary.
     pub async fn beside(&self, canary: &str, container: Option<&str>) -> Result<Beside, Error> {
         match self.deployment(canary).await {
-            Ok(found) if convert::is_marked_as_canary(&found.value) => {
-                let container = convert::container(&self.namespace, canary, container, &found.value)?;
-                Ok(Beside::Canary { container: container.name.clone() })
-            }
-            Ok(_) => Ok(Beside::Stranger),
+            Ok(found) => self.recognise(canary, container, Some(&found.value)),
             Err(Error::ReadDeployment { source: Refusal::Api { code: 404, .. }, .. }) => Ok(Beside::Nothing),
             Err(error) => Err(error),
+        }
+    }
+
+    /// The same of many by one list, in their order.
+    ///
+    /// # Errors
+    /// That of the list; what is wrong with one Deployment is its own.
+    pub async fn beside_all(&self, canaries: &[(&str, Option<&str>)]) -> Result<Vec<Result<Beside, Error>>, Error> {
+        let found = self.named(canaries.iter().map(|(canary, _)| *canary).collect()).await?;
+        Ok(canaries.iter().map(|(canary, container)| self.recognise(canary, *container, found.get(*canary))).collect())
+    }
+
+    fn recognise(&self, canary: &str, container: Option<&str>, found: Option<&Deployment>) -> Result<Beside, Error> {
+        match found {
+            None => Ok(Beside::Nothing),
+            Some(found) if convert::is_marked_as_canary(found) => {
+                let container = convert::container(&self.namespace, canary, container, found)?;
+                Ok(Beside::Canary { container: container.name.clone() })
+            }
+            Some(_) => Ok(Beside::Stranger),
         }
     }
 
@@ -73,15 +89,8 @@ impl Cluster {
     /// # Errors
     /// That of a list is everybody's; what is wrong with one Deployment is its own.
     pub async fn read_all(&self, targets: &[&Target]) -> Result<Vec<Result<Workload, Error>>, Error> {
-        let names: BTreeSet<&str> = targets.iter().map(|target| target.deployment.as_str()).collect();
-        let wanted =
-            |deployment: &Deployment| deployment.metadata.name.as_deref().is_some_and(|name| names.contains(name));
-        let deployments = self.list(None, wanted).await.map_err(|source| self.unlisted(source))?;
-        let deployments: BTreeMap<&str, &Deployment> = deployments
-            .iter()
-            .filter_map(|deployment: &Deployment| Some((deployment.metadata.name.as_deref()?, deployment)))
-            .collect();
-        let by_label = ByLabel::of(deployments.values().copied());
+        let deployments = self.named(targets.iter().map(|target| target.deployment.as_str()).collect()).await?;
+        let by_label = ByLabel::of(deployments.values());
         let pods: Vec<Pod> = self
             .list(None, |pod| by_label.selecting(pod).next().is_some())
             .await
@@ -98,6 +107,14 @@ impl Cluster {
             convert::workload(&self.namespace, target, deployment, pods_of.remove(name).unwrap_or_default())
         };
         Ok(targets.iter().map(workload).collect())
+    }
+
+    /// Those Deployments of the namespace that have one of these names.
+    async fn named(&self, names: BTreeSet<&str>) -> Result<BTreeMap<String, Deployment>, Error> {
+        let name = |deployment: &Deployment| deployment.metadata.name.clone().unwrap_or_default();
+        let wanted = |deployment: &Deployment| names.contains(&*name(deployment));
+        let deployments: Vec<Deployment> = self.list(None, wanted).await.map_err(|source| self.unlisted(source))?;
+        Ok(deployments.into_iter().map(|deployment| (name(&deployment), deployment)).collect())
     }
 
     /// Every object of a kind in the namespace that is wanted.

@@ -48,8 +48,7 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
     let mark = Emergency { at: operation.at, operation: operation.id.clone(), reason: arguments.write.reason.clone() };
     let ledger = Ledger::default();
     let told = many.then_some(list.len());
-    let sending =
-        Sending { urgency: &urgency, ledger: &ledger, mark: &mark, dry_run, began, tells_names: waits && !many };
+    let sending = Sending { urgency: &urgency, ledger: &ledger, mark: &mark, dry_run, began, waits, many };
     let verification = Verification::new(&urgency, &ledger, !many);
     let verify = async || if waits { verification.verify().await } else { None };
     let missed = tokio::select! {

@@ -14,8 +14,8 @@ const COMMANDS: [&[&str]; 5] = [
     &["status"],
     &["check", "cache"],
     &["promote", "cache"],
-    &["rollback", "--timeout", "1s"],
-    &["rollback", "--emergency", "--timeout", "1s"],
+    &["rollback", "--timeout", "3s"],
+    &["rollback", "--emergency", "--timeout", "3s"],
 ];
 
 #[tokio::test]

@@ -43,10 +43,10 @@ fn switched_on(name: &str) -> Value {
     manifest
 }
 
-/// The same beside the harness's own service, with or without the mark.
-fn beside(name: &str, marked: bool) -> Value {
+/// A Deployment beside the one with the label `app`, marked as its canary or not.
+fn beside(app: &str, name: &str, marked: bool) -> Value {
     let mut manifest = switched_on(name);
-    let labels = if marked { json!({"app": "store-pods", MARK: "true"}) } else { json!({"app": "others"}) };
+    let labels = if marked { json!({"app": app, MARK: "true"}) } else { json!({"app": "others"}) };
     manifest["spec"]["selector"]["matchLabels"] = labels.clone();
     manifest["spec"]["template"]["metadata"]["labels"] = labels;
     manifest
@@ -113,7 +113,7 @@ impl World {
 #[tokio::test]
 async fn the_canary_is_switched_off_beside_the_others() {
     let world = World::promoted_to(&["shadow", "cache"]).await;
-    world.add(beside("storefront-canary", true)).await;
+    world.add(beside("store-pods", "storefront-canary", true)).await;
     world.until_rolled_out("storefront-canary").await;
     let run = world.cbctl(&["rollback", "--emergency"]).await;
     insta::assert_snapshot!(run.redacted(), @r"
@@ -138,7 +138,7 @@ async fn the_canary_is_switched_off_beside_the_others() {
 #[tokio::test]
 async fn the_canary_is_found_without_files_too() {
     let world = World::promoted_to(&["shadow", "cache"]).await;
-    world.add(beside("storefront-canary", true)).await;
+    world.add(beside("store-pods", "storefront-canary", true)).await;
     world.until_rolled_out("storefront-canary").await;
     std::fs::remove_dir_all(world.path("phases")).unwrap();
     let run = world.cbctl(&["rollback", "--emergency"]).await;
@@ -149,7 +149,7 @@ async fn the_canary_is_found_without_files_too() {
 #[tokio::test]
 async fn somebody_elses_deployment_with_the_name_of_a_canary_is_left_alone() {
     let world = World::promoted_to(&["shadow", "cache"]).await;
-    world.add(beside("storefront-canary", false)).await;
+    world.add(beside("store-pods", "storefront-canary", false)).await;
     world.until_rolled_out("storefront-canary").await;
     let run = world.cbctl(&["rollback", "--emergency"]).await;
     run.expect(0, &["warning: deployment/storefront-canary is left alone", "every breaker is off; 2 of 2 pods"]);
@@ -159,7 +159,7 @@ async fn somebody_elses_deployment_with_the_name_of_a_canary_is_left_alone() {
 #[tokio::test]
 async fn pods_of_a_canary_with_another_name_are_not_forgotten() {
     let world = World::promoted_to(&["shadow", "cache"]).await;
-    world.add(beside("storefront-trial", true)).await;
+    world.add(beside("store-pods", "storefront-trial", true)).await;
     world.until_rolled_out("storefront-trial").await;
     let run = world.cbctl(&["rollback", "--emergency", "--timeout", "10s"]).await;
     run.expect(1, &["not verified in every pod: 1 of 3 pods still run CB_CACHE_ENABLED=true"]);
@@ -241,7 +241,7 @@ async fn many_are_chosen_only_in_an_emergency_and_in_one_way() {
 async fn by_label_what_the_records_say_is_switched_off() {
     let world = World::promoted_to(&["shadow", "cache"]).await;
     world.patch_as_somebody_else(json!({"metadata": {"labels": {"tier": "web"}}})).await;
-    world.add(beside("storefront-canary", true)).await;
+    world.add(beside("store-pods", "storefront-canary", true)).await;
     world.add(switched_on("unrecorded")).await;
     world.until_rolled_out("storefront-canary").await;
     world.until_rolled_out("unrecorded").await;
@@ -314,17 +314,24 @@ async fn many_are_verified_by_two_lists_a_look_and_one_by_one_without_that_permi
     let names: Vec<String> = (0..30).map(|number| format!("shop-{number:02}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let world = World::team(&names).await;
+    world.add(beside("shop-05", "shop-05-canary", true)).await;
+    world.add(beside("shop-06", "shop-06-canary", false)).await;
+    world.until_rolled_out("shop-05-canary").await;
+    world.until_rolled_out("shop-06-canary").await;
+    let off = [&names[..], &["shop-05-canary"]].concat();
     let run = world.cbctl(&ALL).await;
-    run.expect(0, &["every breaker of 30 deployments is off; 30 of 30 pods run the new values"]);
-    world.assert_off(&names, &run).await;
+    run.expect(0, &["every breaker of 31 deployments is off; 31 of 31 pods", "shop-06-canary is left alone"]);
+    world.assert_off(&off, &run).await;
+    world.assert_on("shop-06-canary", &run).await;
     let lines = run.lines();
     let count = |piece: &str| lines.iter().filter(|line| line.starts_with(piece)).count();
-    assert_eq!(count("PATCH deployments/"), 30, "{run}");
-    assert_eq!(count("GET deployments/"), 30, "of the canaries, which are not there\n{run}");
+    assert_eq!(count("PATCH deployments/"), 31, "{run}");
+    assert_eq!(count("GET deployments/"), 0, "a list tells which canaries there are\n{run}");
     assert_eq!([count("GET configmaps/"), count("POST configmaps"), count("POST events")], [30, 30, 30], "{run}");
     assert!(count("LIST pods") <= count("LIST deployments"), "{run}");
-    let last_patch = lines.iter().rposition(|line| line.starts_with("PATCH deployments/")).unwrap();
-    let first_look = lines.iter().position(|line| line.starts_with("LIST")).unwrap();
+    let of_a_rollout = |line: &&str| line.starts_with("PATCH deployments/") && !line.ends_with("-canary");
+    let last_patch = lines.iter().rposition(of_a_rollout).unwrap();
+    let first_look = lines.iter().position(|line| *line == "LIST pods").unwrap();
     assert!(last_patch < first_look, "first everything is switched off\n{run}");
     let history = world.config_maps().get("cbctl-shop-07-rollout").await.unwrap().data.unwrap();
     let entry: Value = serde_json::from_str(history.values().next().unwrap()).unwrap();
@@ -332,7 +339,7 @@ async fn many_are_verified_by_two_lists_a_look_and_one_by_one_without_that_permi
 
     // The role of the README has no `list` on deployments.
     let kubeconfig = account(&world, role_of_readme()).await;
-    for name in &names {
+    for name in &off {
         let deployments = world.deployments();
         deployments
             .patch(name, &PatchParams::default(), &Patch::Strategic(flag_patch(FLAGS[0], "true")))
@@ -340,8 +347,8 @@ async fn many_are_verified_by_two_lists_a_look_and_one_by_one_without_that_permi
             .unwrap();
     }
     let run = world.cbctl(&ALL).env("KUBECONFIG", &kubeconfig).await;
-    run.expect(0, &["every breaker of 30 deployments is off; 30 of 30 pods run the new values"]);
-    world.assert_off(&names, &run).await;
+    run.expect(0, &["every breaker of 31 deployments is off; 31 of 31 pods run the new values"]);
+    world.assert_off(&off, &run).await;
 }
 
 #[tokio::test]

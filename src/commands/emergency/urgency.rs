@@ -17,6 +17,9 @@ use crate::error::Error;
 /// Requests under way at once, each on a connection of its own.
 pub(super) const AT_ONCE: usize = 16;
 
+/// So many Deployments of one namespace are read one by one, and more of them by lists.
+pub(super) const FEW: usize = 3;
+
 /// Completes for everybody who waits when the process is asked to stop.
 type Interrupted = Shared<Pin<Box<dyn Future<Output = ()>>>>;
 

@@ -15,7 +15,7 @@ use super::super::settle::Telling;
 use super::ledger::Ledger;
 use super::order::Key;
 use super::row::{Arrival, Row, Sent};
-use super::urgency::Urgency;
+use super::urgency::{FEW, Urgency};
 use crate::cluster::{Cluster, Error as ClusterError, Target};
 use crate::rollout::emergency::is_over;
 use crate::rollout::progress::Goal;
@@ -25,8 +25,6 @@ use crate::rollout::workload::Workload;
 const INTERVAL: Duration = Duration::from_millis(500);
 /// For each second of looking, so many of pause.
 const PAUSES: u32 = 4;
-/// So many of one namespace are read one by one.
-const FEW: usize = 3;
 
 pub(super) struct Verification<'a> {
     urgency: &'a Urgency<'a>,
