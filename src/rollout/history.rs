@@ -14,6 +14,7 @@ use std::time::Duration;
 use entry::{Action, Ending, Entry};
 use page::Page;
 
+use super::position::Reduced;
 use super::workload::Workload;
 
 /// What there is to write down when an operation is over: what the history lacks, and the operation itself, unless it
@@ -97,7 +98,9 @@ pub fn catch_up(newest: &Page, workload: &Workload, writing: &str) -> Vec<Entry>
         let entry = found(&undone.operation, undone.at, Action::Undo);
         missing.push(Entry { from: there.clone(), to: there, ..entry });
     }
-    let reduced = recorded.and_then(|position| position.reduced.as_ref());
+    // It is written down before the canary is scaled, and counts once the canary is that small.
+    let is_made = |reduced: &&Reduced| workload.canary_pods(&reduced.fewer.deployment) <= reduced.fewer.to;
+    let reduced = recorded.and_then(|position| position.reduced.as_ref()).filter(is_made);
     if let Some(reduced) = reduced.filter(|reduced| is_missing(&reduced.operation)) {
         let there = workload.recorded_place();
         let entry = found(&reduced.operation, reduced.at, Action::Rollback);

@@ -180,7 +180,7 @@ async fn a_user_without_rights() {
     GET deployments/storefront
     POST selfsubjectreviews
 
-    $ cbctl rollback --timeout 1s
+    $ cbctl rollback --timeout 3s
     ------- stderr -------
     error: cannot read deployment "storefront" in namespace "shop"
       caused by: deployments.apps "storefront" is forbidden: User "alice" cannot get resource "deployments" in API group "apps" in the namespace "shop" (403)
@@ -191,7 +191,7 @@ async fn a_user_without_rights() {
     GET deployments/storefront
     POST selfsubjectreviews
 
-    $ cbctl rollback --emergency --timeout 1s
+    $ cbctl rollback --emergency --timeout 3s
     ------- stderr -------
     warning: cannot read deployment "storefront-canary" in namespace "shop"
       caused by: deployments.apps "storefront-canary" is forbidden: User "alice" cannot get resource "deployments" in API group "apps" in the namespace "shop" (403)

@@ -388,7 +388,9 @@ async fn two_at_once_do_not_disturb_each_other() {
     }
     world.assert_off(&names, &one).await;
     let history = world.config_maps().get("cbctl-cart-rollout").await.unwrap().data.unwrap();
-    assert_eq!(history.len(), 2, "an entry of each");
+    // Whoever is first finds the mark of the other, which has nothing to tell yet.
+    let done = history.values().filter(|entry| entry.contains(r#""result":"done""#)).count();
+    assert_eq!(done, 2, "an entry of each: {history:#?}");
 }
 
 #[tokio::test]
