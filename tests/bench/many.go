@@ -11,7 +11,7 @@ import (
 )
 
 // As many as cbctl sends at once, for curl as well.
-const atOnce = "16"
+const atOnce = "32"
 
 // A service with pods and a canary must be switched off as fast as one without any.
 func emergencyInACrowd() {

@@ -279,14 +279,14 @@ async fn one_that_is_refused_for_a_while_is_tried_again() {
 
 #[tokio::test]
 async fn one_that_is_refused_for_good_takes_nobodys_turn() {
-    let names: Vec<String> = (0..24).map(|number| format!("broken-{number:02}")).collect();
+    let names: Vec<String> = (0..40).map(|number| format!("broken-{number:02}")).collect();
     let world = World::team(&["search"]).await;
     for name in &names {
         world.write(&format!("rollouts/{name}/rollout.yaml"), &rollout(name, None));
     }
     world.api.on("PATCH deployments/broken", Act::status(503));
     let run = world.cbctl(&[&ALL[..], &["--timeout", "12s"]].concat()).await;
-    run.expect(1, &["not every breaker is known to be off: 1 off, 24 failed"]);
+    run.expect(1, &["not every breaker is known to be off: 1 off, 40 failed"]);
     assert_eq!(world.everywhere("search").await.last().unwrap(), "false", "{run}");
     assert_eq!(run.stderr.matches("trying again").count(), 1, "the same for all is told once:\n{run}");
 }

@@ -14,8 +14,9 @@ use super::super::interrupt::interrupted;
 use crate::cluster::{Error as ClusterError, retry};
 use crate::error::Error;
 
-/// Requests under way at once, each on a connection of its own.
-pub(super) const AT_ONCE: usize = 16;
+/// Requests under way at once, each on a connection of its own. Twice as many are a tenth faster, and more than an API
+/// server answers of one user at once by default.
+pub(super) const AT_ONCE: usize = 32;
 
 /// So many Deployments of one namespace are read one by one, and more of them by lists.
 pub(super) const FEW: usize = 3;
