@@ -35,7 +35,7 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
     let remember = async |before: &Workload, plan: &Plan, result| {
         let entry = Entry {
             from: before.recorded_place(),
-            to: plan.record.place().cloned(),
+            to: plan.outcome(before).recorded_place(),
             changes: plan.changes.clone(),
             ..Entry::of(&operation, form.action(), result)
         };

@@ -142,6 +142,7 @@ pub fn restored(plan: &Plan) -> String {
 /// What is about to happen.
 pub fn announcement(to: &str, deployment: &str, plan: &Plan) -> String {
     match plan.changes.len() {
+        0 if plan.template.is_some() => format!("{to}: every pod of deployment/{deployment} is replaced"),
         0 => format!("{to}: no flag of deployment/{deployment} changes"),
         changes => format!("{to}: {} of deployment/{deployment} change", plural(changes as u64, "flag")),
     }

@@ -48,7 +48,7 @@ impl Report for HistoryReport {
         if self.entries.is_empty() {
             lines.push(format!("{} has no history yet", self.rollout));
         } else {
-            let headers = ["#", "WHEN", "WHO", "WHAT", "FROM", "TO", "RESULT", "REASON"];
+            let headers = ["#", "WHEN", "WHO", "WHAT", "PHASE/STEP", "RESULT", "REASON"];
             lines.extend(table::lines(&headers, &[0], self.entries.iter().map(row)));
         }
         if self.older > 0 {
@@ -79,30 +79,49 @@ fn entries(number: u64) -> String {
 }
 
 fn row(link: &Link) -> Vec<String> {
-    let Entry { at, by, action, from, to, result, reason, .. } = &link.entry;
+    let Entry { at, by, action, result, reason, .. } = &link.entry;
     vec![
         link.number.to_string(),
         moment(*at),
         by.clone(),
         verb(*action).to_owned(),
-        place(from.as_ref()),
-        destination(&link.entry, to.as_ref()),
+        way(&link.entry),
         ended(*result, link.entry.took_seconds),
         reason.clone().unwrap_or_default(),
     ]
 }
 
+/// From where to where, in short.
+fn way(entry: &Entry) -> String {
+    let short = |place: &Option<Place>| {
+        place.as_ref().map_or("-".to_owned(), |place| format!("{}/{}", place.phase, place.step))
+    };
+    match (&entry.action, &entry.canary) {
+        (Action::Emergency, _) => format!("{} -> all off", short(&entry.from)),
+        (_, Some(fewer)) => format!("{}, canary {} -> {}", short(&entry.to), fewer.from, fewer.to),
+        _ if entry.from == entry.to => short(&entry.to),
+        _ => format!("{} -> {}", short(&entry.from), short(&entry.to)),
+    }
+}
+
 /// An operation in one line.
 pub fn happened(entry: &Entry) -> String {
-    let Entry { by, action, from, to, result, reason, took_seconds, .. } = entry;
+    let Entry { by, action, result, reason, took_seconds, .. } = entry;
     let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    format!(
-        "{}, {} -> {}: {}, by {by}{reason}",
-        verb(*action),
-        place(from.as_ref()),
-        destination(entry, to.as_ref()),
-        ended(*result, *took_seconds)
-    )
+    format!("{}, {}: {}, by {by}{reason}", verb(*action), journey(entry), ended(*result, *took_seconds))
+}
+
+/// From where to where, in full.
+pub fn journey(entry: &Entry) -> String {
+    let Entry { action, from, to, canary, .. } = entry;
+    match (action, canary) {
+        (_, Some(fewer)) => {
+            format!("{}, {} {} -> {} pods", place(to.as_ref()), fewer.deployment, fewer.from, fewer.to)
+        }
+        (Action::Emergency, None) => format!("{} -> every breaker off", place(from.as_ref())),
+        _ if from == to => format!("{} as before", place(to.as_ref())),
+        _ => format!("{} -> {}", place(from.as_ref()), place(to.as_ref())),
+    }
 }
 
 /// In whole seconds, as a log has it.
@@ -120,17 +139,10 @@ pub fn verb(action: Action) -> &'static str {
     }
 }
 
-pub fn place(place: Option<&Place>) -> String {
+fn place(place: Option<&Place>) -> String {
     match place {
         Some(Place { phase, step, .. }) => format!("{phase}, step {step}"),
         None => "not started".to_owned(),
-    }
-}
-
-pub fn destination(entry: &Entry, to: Option<&Place>) -> String {
-    match (entry.action, to) {
-        (Action::Emergency, None) => "every breaker off".to_owned(),
-        (_, to) => place(to),
     }
 }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::condition::{FIGURES, HEADERS};
-use super::history::{destination, ended, moment, place, verb};
+use super::history::{ended, journey, moment, verb};
 use super::obstacle::{value_of, value_text};
 use super::words::since;
 use super::{Report, SCHEMA, table};
@@ -33,9 +33,8 @@ impl WhyReport {
 impl Report for WhyReport {
     fn lines(&self) -> Vec<String> {
         let Link { number, entry, .. } = &self.link;
-        let to = destination(entry, entry.to.as_ref());
         let mut lines = vec![
-            format!("#{number} {}: {} -> {to}", verb(entry.action), place(entry.from.as_ref())),
+            format!("#{number} {}: {}", verb(entry.action), journey(entry)),
             format!(
                 "{}, by {}, {} ({} ago)",
                 ended(entry.result, entry.took_seconds),

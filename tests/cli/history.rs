@@ -36,11 +36,11 @@ async fn tells_who_did_what_when_and_why() {
     world.cbctl(&["rollback", "--emergency", "--reason", "checkout errors"]).await.expect(0, &[]);
     let run = world.cbctl(&["history", "--verify"]).await;
     insta::assert_snapshot!(run, @"
-    #   WHEN   WHO   WHAT   FROM   TO   RESULT   REASON
-    4   TIME   admin   emergency   shadow, step 1   every breaker off   done in AGE   checkout errors
-    3   TIME   admin   rollback   cache, step 1   shadow, step 1   done in AGE   timeouts
-    2   TIME   admin   promote   shadow, step 1   cache, step 1   done in AGE   week 3
-    1   TIME   admin   promote   not started   shadow, step 1   done in AGE
+    #   WHEN   WHO   WHAT   PHASE/STEP   RESULT   REASON
+    4   TIME   admin   emergency   shadow/1 -> all off   done in AGE   checkout errors
+    3   TIME   admin   rollback   cache/1 -> shadow/1   done in AGE   timeouts
+    2   TIME   admin   promote   shadow/1 -> cache/1   done in AGE   week 3
+    1   TIME   admin   promote   - -> shadow/1   done in AGE
     whole: 4 entries, every one as it was written
     [exit status: 0]
     ------- requests -------
@@ -91,7 +91,7 @@ async fn a_history_outlives_its_deployment() {
     let world = World::promoted_to(&["shadow"]).await;
     world.deployments().delete(DEPLOYMENT, &DeleteParams::default()).await.unwrap();
     let run = world.cbctl(&["history"]).await;
-    run.expect(0, &["warning: cannot read deployment \"storefront\"", "promote", "shadow, step 1"]);
+    run.expect(0, &["warning: cannot read deployment \"storefront\"", "promote   - -> shadow/1"]);
     world.cbctl(&["history", "--verify"]).await.expect(1, &["error: cannot read deployment \"storefront\""]);
 }
 
@@ -255,7 +255,7 @@ async fn a_full_page_is_put_away_and_can_still_be_read() {
     assert!(newest.len() < 40, "{} entries stay", newest.len());
     // The first promotion was caught up with.
     world.cbctl(&["history", "--verify"]).await.expect(0, &["whole: 80 entries", "60 entries before"]);
-    world.cbctl(&["why", "1"]).await.expect(0, &["#1 promote: not started -> not started", "by alice"]);
+    world.cbctl(&["why", "1"]).await.expect(0, &["#1 promote: not started as before", "by alice"]);
     world.config_maps().delete(&put_away, &DeleteParams::default()).await.unwrap();
     world.cbctl(&["history", "--verify"]).await.expect(3, &["failed: page 1 is gone", "failed: entries 1 to"]);
     world.cbctl(&["history"]).await.expect(0, &["60 entries before"]);

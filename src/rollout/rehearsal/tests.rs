@@ -6,6 +6,7 @@ use proptest::{prop_assert, prop_assert_eq, proptest};
 
 use super::super::replacement::{Amount, Footprint, Limit, Replacement};
 use super::super::route::Destination;
+use super::super::template::{Revision, Template};
 use super::super::tests::{all_off, at, flag, literal, operation, rollout, switch_off};
 use super::*;
 
@@ -77,30 +78,34 @@ fn with_nothing_in_the_way_it_passes() {
 
 #[test]
 fn every_form_that_could_be_needed_and_each_patch_once() {
-    assert_eq!(commands(&promoted(1)), ["rollback --emergency"], "nothing to take back, and the emergency always is");
-    assert_eq!(
-        commands(&promoted(2)),
-        ["rollback --emergency", "rollback, rollback --to shadow, rollback cache"],
-        "the step before is the only one"
-    );
-    assert_eq!(
-        commands(&promoted(4)),
-        [
-            "rollback --emergency",
-            "rollback, rollback --to cache, rollback http",
-            "rollback --to shadow, rollback cache",
-        ]
-    );
-    assert_eq!(commands(&switch_off(&promoted(4), 9)), ["rollback --emergency"], "in force already");
+    let always = ["rollback --emergency", "rollback --restart"];
+    assert_eq!(commands(&promoted(1)), always, "nothing to take back, and these always are");
+    let of_the_step = "rollback, rollback --to shadow, rollback cache";
+    let with = |forms: &[&'static str]| [&always[..1], forms, &always[1..]].concat();
+    assert_eq!(commands(&promoted(2)), with(&[of_the_step]), "the step before is the only one");
+    let of_several = ["rollback, rollback --to cache, rollback http", "rollback --to shadow, rollback cache"];
+    assert_eq!(commands(&promoted(4)), with(&of_several));
+    assert_eq!(commands(&switch_off(&promoted(4), 9)), always, "in force already");
+}
+
+#[test]
+fn a_promotion_makes_the_present_template_the_one_before() {
+    let mut shadow = promoted(1);
+    let flags = shadow.flags.clone();
+    let present = Revision { number: 3, hash: "4f7d".into(), template: "{}".into(), flags, differs_elsewhere: false };
+    shadow.template = Template { revision: 3, present: Some(present), ..Template::default() };
+    let cache = super::super::tests::promoted(&shadow, 1_000);
+    assert_eq!(cache.template.previous.as_ref().map(|revision| revision.number), Some(3));
+    assert!(commands(&cache).contains(&"rollback --undo".to_owned()), "{:?}", commands(&cache));
 }
 
 #[test]
 fn a_breaker_that_the_phases_do_not_know_can_be_switched_off_as_well() {
     let mut strange = ready(all_off());
     strange.flags.insert(flag("CB_HTTP"), literal("maybe"));
-    assert_eq!(commands(&strange), ["rollback --emergency", "rollback http"]);
+    assert_eq!(commands(&strange), ["rollback --emergency", "rollback http", "rollback --restart"]);
     strange.flags.insert(flag("CB_HTTP"), super::super::workload::FlagSource::Value(FlagValue::Absent));
-    assert_eq!(commands(&strange), ["rollback --emergency"], "not set is off");
+    assert_eq!(commands(&strange), ["rollback --emergency", "rollback --restart"], "not set is off");
 }
 
 #[test]
