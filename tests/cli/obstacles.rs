@@ -10,13 +10,14 @@ use crate::harness::{FLAGS, World, files, until};
 async fn holds_when_a_phase_would_be_skipped() {
     let world = World::promoted_to(&["shadow"]).await;
     let run = world.cbctl(&["promote", "http"]).await;
-    insta::assert_snapshot!(run, @r"
+    insta::assert_snapshot!(run, @"
     held: http, step 1 of 1 cannot be entered
     held   phases are entered one by one: next is cache (cbctl promote cache)
     [exit status: 3]
     ------- requests -------
     GET deployments/storefront
     LIST pods
+    LIST replicasets
     POST selfsubjectreviews
     ");
 }
@@ -40,13 +41,14 @@ async fn holds_when_somebody_else_changed_a_flag() {
     world.set_flag_as_somebody_else("CB_CACHE_ENABLED", "false").await;
     world.until_healthy().await;
     let run = world.cbctl(&["promote", "http"]).await;
-    insta::assert_snapshot!(run, @r"
+    insta::assert_snapshot!(run, @"
     held: http, step 1 of 1 cannot be entered
     held   not as the position says: CB_CACHE_ENABLED=false, not true: --adopt accepts it
     [exit status: 3]
     ------- requests -------
     GET deployments/storefront
     LIST pods
+    LIST replicasets
     POST selfsubjectreviews
     ");
     world.cbctl(&["promote", "http", "--adopt"]).await.expect(0, &["done in AGE: http, step 1 of 1 is entered"]);

@@ -88,6 +88,6 @@ async fn a_pod_that_crashes_is_told_with_its_reason() {
     let run = world.cbctl(&["rollback", "--timeout", "5s"]).await;
     run.expect(
         1,
-        &["1 setting: 1 starting (1 ", "ImagePull", "hint: kubectl describe pods says why they do not start"],
+        &["1 setting: 1 starting (1 ", "IMAGE PULL", "hint: kubectl describe pods says why they do not start"],
     );
 }

@@ -16,7 +16,7 @@ async fn takes_over_a_service_that_already_runs_the_first_phase() {
     done: shadow begins, no flag had to change
     next: cbctl check
     ------- stderr -------
-    way back rehearsed: 1 request, about AGE, allowed for admin, nothing in the way
+    way back rehearsed: 2 requests, about AGE, allowed for admin, nothing in the way
     shadow: no flag of deployment/storefront changes
     [exit status: 0]
     ------- requests -------
@@ -27,6 +27,7 @@ async fn takes_over_a_service_that_already_runs_the_first_phase() {
     LIST horizontalpodautoscalers
     LIST poddisruptionbudgets
     LIST pods
+    LIST replicasets
     LIST resourcequotas
     LIST rollouts
     POST selfsubjectaccessreviews
@@ -50,7 +51,7 @@ async fn enters_the_next_phase_and_waits_for_every_pod() {
     done in AGE: cache, step 1 of 1 is entered, every pod is healthy
     next: cbctl check
     ------- stderr -------
-    way back rehearsed: 2 requests, about AGE, allowed for admin, nothing in the way
+    way back rehearsed: 4 requests, about AGE, allowed for admin, nothing in the way
     cache, step 1 of 1: 2 flags of deployment/storefront change
     (progress of the pods)
     [exit status: 0]
@@ -62,6 +63,7 @@ async fn enters_the_next_phase_and_waits_for_every_pod() {
     LIST horizontalpodautoscalers
     LIST poddisruptionbudgets
     LIST pods
+    LIST replicasets
     LIST resourcequotas
     LIST rollouts
     POST selfsubjectaccessreviews
@@ -141,7 +143,7 @@ async fn a_dry_run_is_checked_by_the_server_and_changes_nothing() {
           CB_CACHE_OP_TIMEOUT_MS   (not set) -> 3000
     dry run: cache, step 1 of 1 would be entered; the API server accepts the change
     ------- stderr -------
-    way back rehearsed: 2 requests, about AGE, allowed for admin, nothing in the way
+    way back rehearsed: 4 requests, about AGE, allowed for admin, nothing in the way
     cache, step 1 of 1: 2 flags of deployment/storefront change
     [exit status: 0]
     ------- requests -------
@@ -152,6 +154,7 @@ async fn a_dry_run_is_checked_by_the_server_and_changes_nothing() {
     LIST horizontalpodautoscalers
     LIST poddisruptionbudgets
     LIST pods
+    LIST replicasets
     LIST resourcequotas
     LIST rollouts
     POST selfsubjectaccessreviews
@@ -189,7 +192,7 @@ async fn takes_itself_back_when_the_pods_never_become_healthy() {
           CB_CACHE_OP_TIMEOUT_MS   3000 -> (not set)
     rollback: cache, step 1 of 1 did not become healthy (ReplicaSet "storefront-HASH" has timed out progressing.); every pod runs the old values again
     ------- stderr -------
-    way back rehearsed: 2 requests, about AGE, allowed for admin, nothing in the way
+    way back rehearsed: 4 requests, about AGE, allowed for admin, nothing in the way
     cache, step 1 of 1: 2 flags of deployment/storefront change
     (progress of the pods)
     rollback: cache, step 1 of 1 did not become healthy: ReplicaSet "storefront-HASH" has timed out progressing.
@@ -203,6 +206,7 @@ async fn takes_itself_back_when_the_pods_never_become_healthy() {
     LIST horizontalpodautoscalers
     LIST poddisruptionbudgets
     LIST pods
+    LIST replicasets
     LIST resourcequotas
     LIST rollouts
     POST selfsubjectaccessreviews
@@ -230,7 +234,7 @@ async fn nothing_is_changed_when_somebody_else_writes_in_between() {
     let run = world.cbctl(&["promote", "cache"]).await;
     insta::assert_snapshot!(run, @r#"
     ------- stderr -------
-    way back rehearsed: 2 requests, about AGE, allowed for admin, nothing in the way
+    way back rehearsed: 4 requests, about AGE, allowed for admin, nothing in the way
     cache, step 1 of 1: 2 flags of deployment/storefront change
     error: cannot patch deployment "storefront" in namespace "shop"
       caused by: Operation cannot be fulfilled on deployments.apps "storefront": the object has been modified; please apply your changes to the latest version and try again (409)
@@ -245,6 +249,7 @@ async fn nothing_is_changed_when_somebody_else_writes_in_between() {
     LIST horizontalpodautoscalers
     LIST poddisruptionbudgets
     LIST pods
+    LIST replicasets
     LIST resourcequotas
     LIST rollouts
     POST selfsubjectaccessreviews

@@ -68,7 +68,7 @@ pub async fn from_shadow_to_full_and_off_again() {
     done: shadow begins, no flag had to change
     next: cbctl check
     ------- stderr -------
-    way back rehearsed: 1 request, about AGE, allowed for admin, nothing in the way
+    way back rehearsed: 2 requests, about AGE, allowed for admin, nothing in the way
     shadow: no flag of deployment/updog changes
     [exit status: 0]
     ------- requests -------
@@ -79,6 +79,7 @@ pub async fn from_shadow_to_full_and_off_again() {
     LIST horizontalpodautoscalers
     LIST poddisruptionbudgets
     LIST pods
+    LIST replicasets
     LIST resourcequotas
     LIST rollouts
     POST selfsubjectaccessreviews
@@ -137,7 +138,7 @@ pub async fn from_shadow_to_full_and_off_again() {
     done in AGE: cache, step 1 of 1 is entered, every pod is healthy
     next: cbctl check
     ------- stderr -------
-    way back rehearsed: 2 requests, about AGE, allowed for admin, nothing in the way
+    way back rehearsed: 4 requests, about AGE, allowed for admin, nothing in the way
     cache, step 1 of 1: 4 flags of deployment/updog change
     (progress of the pods)
     [exit status: 0]
@@ -149,6 +150,7 @@ pub async fn from_shadow_to_full_and_off_again() {
     LIST horizontalpodautoscalers
     LIST poddisruptionbudgets
     LIST pods
+    LIST replicasets
     LIST resourcequotas
     LIST rollouts
     POST selfsubjectaccessreviews
@@ -172,7 +174,7 @@ pub async fn from_shadow_to_full_and_off_again() {
     done in AGE: http, step 1 of 1 is entered, every pod is healthy
     next: cbctl check
     ------- stderr -------
-    way back rehearsed: 3 requests, about AGE, allowed for admin, nothing in the way
+    way back rehearsed: 5 requests, about AGE, allowed for admin, nothing in the way
     http, step 1 of 1: 4 flags of deployment/updog change
     (progress of the pods)
     [exit status: 0]
@@ -184,6 +186,7 @@ pub async fn from_shadow_to_full_and_off_again() {
     LIST horizontalpodautoscalers
     LIST poddisruptionbudgets
     LIST pods
+    LIST replicasets
     LIST resourcequotas
     LIST rollouts
     POST selfsubjectaccessreviews
@@ -207,7 +210,7 @@ pub async fn from_shadow_to_full_and_off_again() {
     done in AGE: db, step 1 of 1 is entered, every pod is healthy
     next: cbctl check
     ------- stderr -------
-    way back rehearsed: 4 requests, about AGE, allowed for admin, nothing in the way
+    way back rehearsed: 6 requests, about AGE, allowed for admin, nothing in the way
     db, step 1 of 1: 4 flags of deployment/updog change
     (progress of the pods)
     [exit status: 0]
@@ -219,6 +222,7 @@ pub async fn from_shadow_to_full_and_off_again() {
     LIST horizontalpodautoscalers
     LIST poddisruptionbudgets
     LIST pods
+    LIST replicasets
     LIST resourcequotas
     LIST rollouts
     POST selfsubjectaccessreviews

@@ -67,7 +67,7 @@ async fn an_undo_brings_the_version_before_back_and_the_flags_stay() {
     let before = world.template().await;
     world.deploy_version("2", json!([{"name": "UNRELATED", "value": "new"}])).await;
     let run = world.cbctl(&["rollback", "--undo"]).await;
-    run.expect(0, &["no flag of deployment/storefront changes", "is back; 2 of 2 pods run the new template"]);
+    run.expect(0, &["every pod of deployment/storefront is replaced", "is back; 2 of 2 pods run the new template"]);
     assert_eq!(world.images().await, [image("1"), image("1")], "\"done\" was said while an old pod still ran");
     assert_eq!(world.template().await, before);
     assert_eq!(world.place().await.as_deref(), Some("cache 1"));
@@ -228,7 +228,7 @@ async fn a_restart_replaces_every_pod_and_nothing_else() {
     insta::assert_snapshot!(run, @"
     done in AGE: restarted; 2 of 2 pods run the new template
     ------- stderr -------
-    restarted: no flag of deployment/storefront changes
+    restarted: every pod of deployment/storefront is replaced
     (progress of the pods)
     [exit status: 0]
     ------- requests -------

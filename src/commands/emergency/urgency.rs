@@ -14,8 +14,8 @@ use super::super::interrupt::interrupted;
 use crate::cluster::{Error as ClusterError, retry};
 use crate::error::Error;
 
-/// Requests under way at once, each on a connection of its own. Twice as many are a tenth faster, and more than an API
-/// server answers of one user at once by default.
+/// Requests under way at once, each on a connection of its own. Twice as many were seen to be a tenth faster, and are
+/// twice the load on an API server in an emergency.
 pub(super) const AT_ONCE: usize = 32;
 
 /// So many Deployments of one namespace are read one by one, and more of them by lists.
