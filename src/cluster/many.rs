@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::{NamespaceResourceScope, Resource};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{Metadata, NamespaceResourceScope, Resource};
 use kube::core::params::ListParams;
 use kube::core::{ObjectList, Request};
 use serde::de::DeserializeOwned;
@@ -117,10 +118,11 @@ impl Cluster {
         Ok(deployments.into_iter().map(|deployment| (name(&deployment), deployment)).collect())
     }
 
-    /// Every object of a kind in the namespace that is wanted.
+    /// Every object of a kind in the namespace that is wanted, without who wrote which of its fields: that is half of an
+    /// object in memory, and an emergency does not ask.
     async fn list<K>(&self, labels: Option<&str>, wanted: impl Fn(&K) -> bool) -> Result<Vec<K>, Refusal>
     where
-        K: Resource<Scope = NamespaceResourceScope> + DeserializeOwned + Clone,
+        K: Resource<Scope = NamespaceResourceScope> + Metadata<Ty = ObjectMeta> + DeserializeOwned + Clone,
     {
         let mut params = ListParams::default().limit(PAGE);
         params.label_selector = labels.map(str::to_owned);
@@ -128,7 +130,10 @@ impl Cluster {
         loop {
             let request = Request::new(path_of::<K>(&self.namespace)).list(&params);
             let page: Answer<ObjectList<K>> = self.send(request).await?;
-            kept.extend(page.value.items.into_iter().filter(&wanted));
+            kept.extend(page.value.items.into_iter().filter(&wanted).map(|mut item| {
+                item.metadata_mut().managed_fields = None;
+                item
+            }));
             match page.value.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params.continue_token = Some(token),
                 None => return Ok(kept),
