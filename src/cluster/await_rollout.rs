@@ -124,12 +124,14 @@ fn pause(pods: usize) -> Duration {
 
 /// None while the wait goes on.
 fn verdict(wait: &Wait<'_>, workload: &Workload) -> Option<Health> {
+    if workload.has_arrived(wait.generation, wait.goal, wait.until_gone) {
+        return Some(Health::Healthy);
+    }
     let replicas = &workload.replicas;
     if replicas.observed_generation < wait.generation {
         return None;
     }
     match replicas.health() {
-        Health::Healthy if wait.goal.is_reached_by(&workload.pods, wait.until_gone) => Some(Health::Healthy),
         Health::Failed(reason) if wait.give_up_on_failure => Some(Health::Failed(reason)),
         Health::Healthy | Health::Failed(_) | Health::Progressing => None,
     }

@@ -31,15 +31,13 @@ pub(super) async fn run(context: &Context, arguments: &History) -> Result<ExitSt
     let shown = links.split_off(links.len().saturating_sub(arguments.last));
     let older = shown.first().map_or(0, |first| first.number.saturating_sub(1));
     let mut report = HistoryReport::of(&header.name, &cluster.namespace, shown, older, untold);
-    let mut status = ExitStatus::Success;
     if arguments.verify {
         let position = workload.as_ref().and_then(|workload| workload.position.as_ref()?.as_ref().ok());
         let faults = verify(&pages, position.and_then(|position| position.history.as_ref()));
-        status = if faults.is_empty() { ExitStatus::Success } else { ExitStatus::Held };
         report = report.verified(faults);
     }
     context.printer.answer(&report);
-    Ok(status)
+    Ok(report.exit_status())
 }
 
 /// The newest page, and the older ones where they are asked for.

@@ -5,8 +5,6 @@
 use std::collections::BTreeMap;
 
 use super::declaration::Flags;
-use super::progress::Goal;
-use super::workload::{Health, Workload};
 
 /// What the name of a canary adds to that of the Deployment that it stands beside.
 const CANARY: &str = "-canary";
@@ -66,18 +64,12 @@ pub fn choose(listed: &[Listed], named: &Flags, container: Option<&str>) -> Vec<
     listed.iter().map(choose).collect()
 }
 
-/// Whether every pod runs these values and all others are gone.
-pub fn is_over(workload: &Workload, generation: i64, goal: &Goal) -> bool {
-    workload.replicas.observed_generation >= generation
-        && workload.replicas.health() == Health::Healthy
-        && goal.is_reached_by(&workload.pods, true)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::name::FlagName;
+    use super::super::progress::Goal;
     use super::super::tests::workload;
-    use super::super::workload::{FlagSource, FlagValue, Pod, Replicas};
+    use super::super::workload::{FlagSource, FlagValue, Pod, Replicas, Workload};
     use super::*;
 
     fn flags(names: &[&str]) -> Flags {
@@ -151,12 +143,15 @@ mod tests {
             };
             Workload { replicas, pods, ..workload(&[]) }
         };
-        assert!(is_over(&seen(7, vec![pod("false", false)]), 7, &goal));
-        assert!(is_over(&seen(8, vec![pod("false", false)]), 7, &goal), "and somebody wrote since");
-        assert!(!is_over(&seen(6, vec![pod("false", false)]), 7, &goal), "the controller has not seen the change");
-        assert!(!is_over(&seen(7, vec![pod("false", false), pod("true", false)]), 7, &goal));
-        assert!(!is_over(&seen(7, vec![pod("false", false), pod("true", true)]), 7, &goal), "it still runs");
+        assert!(seen(7, vec![pod("false", false)]).has_arrived(7, &goal, true));
+        assert!(seen(8, vec![pod("false", false)]).has_arrived(7, &goal, true), "and somebody wrote since");
+        assert!(
+            !seen(6, vec![pod("false", false)]).has_arrived(7, &goal, true),
+            "the controller has not seen the change"
+        );
+        assert!(!seen(7, vec![pod("false", false), pod("true", false)]).has_arrived(7, &goal, true));
+        assert!(!seen(7, vec![pod("false", false), pod("true", true)]).has_arrived(7, &goal, true), "it still runs");
         let canary = Workload { canary: vec![pod("true", false)], ..seen(7, vec![pod("false", false)]) };
-        assert!(is_over(&canary, 7, &goal) && !is_over(&canary.with_canary(), 7, &goal));
+        assert!(canary.has_arrived(7, &goal, true) && !canary.with_canary().has_arrived(7, &goal, true));
     }
 }

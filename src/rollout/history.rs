@@ -14,6 +14,7 @@ use std::time::Duration;
 use entry::{Action, Ending, Entry};
 use page::Page;
 
+use super::plan::Operation;
 use super::position::Reduced;
 use super::workload::Workload;
 
@@ -51,20 +52,10 @@ pub fn catch_up(newest: &Page, workload: &Workload, writing: &str) -> Vec<Entry>
     let is_missing = |operation: &str| operation != writing && known.iter().all(|entry| entry.operation != operation);
     // An emergency moves no record: the place before it is still the one that was written last.
     let place = known.iter().rev().find(|entry| entry.action != Action::Emergency).and_then(|entry| entry.to.clone());
-    let found = |operation: &str, at, action| Entry {
-        operation: operation.to_owned(),
-        at,
-        by: entry::NOBODY_KNOWS.to_owned(),
-        action,
-        from: None,
-        to: None,
-        changes: Vec::new(),
-        canary: None,
-        evidence: Vec::new(),
-        reason: None,
-        result: Ending::Found,
-        took_seconds: None,
-        version: String::new(),
+    let found = |id: &str, at, action| {
+        let by = entry::NOBODY_KNOWS.to_owned();
+        let operation = Operation { id: id.to_owned(), by, at, reason: None, history: None };
+        Entry { version: String::new(), ..Entry::of(&operation, action, Ending::Found) }
     };
     let mut missing = Vec::new();
     let undone = workload.template.undone.as_ref();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::name::FlagName;
-use super::workload::{FlagSource, FlagValue, Pod, Workload};
+use super::workload::{FlagSource, FlagValue, Health, Pod, Workload};
 
 /// What every pod has to come to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,6 +157,13 @@ impl Refused {
 }
 
 impl Workload {
+    /// Whether the change that made this generation is through: the Deployment is healthy, and its pods are at the goal.
+    pub fn has_arrived(&self, generation: i64, goal: &Goal, until_gone: bool) -> bool {
+        self.replicas.observed_generation >= generation
+            && self.replicas.health() == Health::Healthy
+            && goal.is_reached_by(&self.pods, until_gone)
+    }
+
     /// How many pods run what is wanted, start with it, or still run something else.
     pub fn spread(&self, goal: &Goal) -> Spread {
         let mut spread = Spread { paused: self.paused, ..Spread::default() };

@@ -17,7 +17,6 @@ use super::order::Key;
 use super::row::{Arrival, Row, Sent};
 use super::urgency::{FEW, Urgency};
 use crate::cluster::{Cluster, Error as ClusterError, Target};
-use crate::rollout::emergency::is_over;
 use crate::rollout::progress::Goal;
 use crate::rollout::workload::Workload;
 
@@ -167,7 +166,7 @@ fn note(sent: &mut Sent, goal: &Goal, looked: Looked) {
         Ok(seen) => {
             if seen.emergency.is_none() {
                 sent.arrival = Arrival::Missed("somebody else has changed the rollout since");
-            } else if is_over(&seen, sent.generation, goal) {
+            } else if seen.has_arrived(sent.generation, goal, true) {
                 sent.arrival = Arrival::Everywhere;
             }
             (sent.last, sent.trouble) = (Some(seen), None);
