@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use tokio::time::Instant;
 
 use super::{Cluster, Error, Target};
 use crate::rollout::progress::Goal;
-use crate::rollout::workload::{Health, Workload};
+use crate::rollout::workload::{Health, Replicas, Workload};
 
 /// Between two looks at few pods, and before the last one.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
@@ -14,6 +15,8 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How many pods the API server is asked for in a second, so that waiting for a great Deployment does not load it.
 const PODS_PER_SECOND: u32 = 100;
+/// How much longer than the Deployment's own progress deadline nothing may move: its controller speaks first.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// What to wait for.
 pub struct Wait<'a> {
@@ -54,9 +57,11 @@ impl Cluster {
         interrupted: &mut (impl Future<Output = ()> + Unpin),
         mut seen: impl FnMut(&Workload),
     ) -> Ended {
+        let mut standstill = Standstill::default();
         let verdict = |workload: &Workload| {
             seen(workload);
-            verdict(wait, workload)
+            let overdue = standstill.overdue(&workload.replicas, Instant::now());
+            verdict(wait, workload).or(overdue.filter(|_| wait.give_up_on_failure).map(Health::Failed))
         };
         self.await_verdict((wait.target, wait.deadline), interrupted, wait.still_ours, verdict).await
     }
@@ -137,9 +142,46 @@ fn verdict(wait: &Wait<'_>, workload: &Workload) -> Option<Health> {
     }
 }
 
+/// Since when the counts of a rollout have not moved.
+///
+/// The Deployment's controller says itself that a rollout is overdue, but not always: where its first write of the status
+/// collides with another change, it forgets that the rollout has begun, and never calls it overdue.
+#[derive(Default)]
+struct Standstill {
+    counts: [i64; 4],
+    since: Option<Instant>,
+}
+
+impl Standstill {
+    /// What is wrong, if these counts have been the same for longer than they may.
+    fn overdue(&mut self, replicas: &Replicas, now: Instant) -> Option<String> {
+        let Replicas { observed_generation, updated, available, total, .. } = *replicas;
+        let counts = [observed_generation, updated.into(), available.into(), total.into()];
+        let since = self.since.filter(|_| counts == self.counts).unwrap_or(now);
+        (self.counts, self.since) = (counts, Some(since));
+        let allowed = replicas.progress_deadline + GRACE;
+        // The friendly form of jiff: 10m 10s.
+        let told = || SignedDuration::try_from(allowed).unwrap_or(SignedDuration::MAX);
+        (now - since > allowed).then(|| format!("no pod has come or gone for {:#}", told()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn counts_that_do_not_move_for_too_long_are_a_failure() {
+        let replicas = Replicas { updated: 1, progress_deadline: Duration::from_secs(60), ..Replicas::default() };
+        let moved = Replicas { updated: 2, ..replicas.clone() };
+        let began = Instant::now();
+        let at = |second| began + Duration::from_secs(second);
+        let mut standstill = Standstill::default();
+        let looks = [(0, &replicas), (69, &replicas), (71, &moved), (140, &moved), (141, &moved)];
+        assert!(looks.iter().all(|(second, seen)| standstill.overdue(seen, at(*second)).is_none()));
+        let overdue = standstill.overdue(&moved, at(142)).unwrap();
+        assert_eq!(overdue, "no pod has come or gone for 1m 10s");
+    }
 
     #[test]
     fn many_pods_are_looked_at_less_often() {

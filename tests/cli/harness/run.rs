@@ -179,6 +179,14 @@ impl Running {
 }
 
 impl Run {
+    /// The same with other words in the place of some, where two answers are right.
+    pub fn saying(mut self, found: &str, wanted: &str) -> Self {
+        for text in [&mut self.stdout, &mut self.stderr] {
+            *text = text.replace(found, wanted);
+        }
+        self
+    }
+
     /// The one document on stdout.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("stdout is no JSON ({error}):\n{self}"))
