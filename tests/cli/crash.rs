@@ -20,7 +20,7 @@ use crate::harness::run::Run;
 use crate::harness::{World, until};
 
 /// Worlds at once, of each test.
-const AT_ONCE: usize = 5;
+const AT_ONCE: usize = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Death {

@@ -149,8 +149,13 @@ impl IntoFuture for Invocation {
 impl Running {
     /// Waits until stderr has said this.
     pub async fn says(&self, piece: &str) {
-        until(&format!("stderr says `{piece}`"), async || self.stderr.lock().unwrap().contains(piece).then_some(()))
-            .await;
+        let said = || self.stderr.lock().unwrap().clone();
+        let what = format!("stderr says `{piece}`");
+        until(&what, async || {
+            LAST.replace(said());
+            said().contains(piece).then_some(())
+        })
+        .await;
     }
 
     pub fn pid(&self) -> Pid {
