@@ -60,7 +60,8 @@ impl Cluster {
         let mut standstill = Standstill::default();
         let verdict = |workload: &Workload| {
             seen(workload);
-            let overdue = standstill.overdue(&workload.replicas, Instant::now());
+            let ready = workload.live_pods().filter(|pod| pod.ready).count();
+            let overdue = standstill.overdue(&workload.replicas, ready, Instant::now());
             verdict(wait, workload).or(overdue.filter(|_| wait.give_up_on_failure).map(Health::Failed))
         };
         self.await_verdict((wait.target, wait.deadline), interrupted, wait.still_ours, verdict).await
@@ -142,21 +143,22 @@ fn verdict(wait: &Wait<'_>, workload: &Workload) -> Option<Health> {
     }
 }
 
-/// Since when the counts of a rollout have not moved.
+/// Since when the counts of a rollout have not moved. A pod that becomes ready is progress, as it is to the controller,
+/// though it may have to stay so for a while until it is available.
 ///
 /// The Deployment's controller says itself that a rollout is overdue, but not always: where its first write of the status
 /// collides with another change, it forgets that the rollout has begun, and never calls it overdue.
 #[derive(Default)]
 struct Standstill {
-    counts: [i64; 4],
+    counts: ([i64; 4], usize),
     since: Option<Instant>,
 }
 
 impl Standstill {
     /// What is wrong, if these counts have been the same for longer than they may.
-    fn overdue(&mut self, replicas: &Replicas, now: Instant) -> Option<String> {
+    fn overdue(&mut self, replicas: &Replicas, ready: usize, now: Instant) -> Option<String> {
         let Replicas { observed_generation, updated, available, total, .. } = *replicas;
-        let counts = [observed_generation, updated.into(), available.into(), total.into()];
+        let counts = ([observed_generation, updated.into(), available.into(), total.into()], ready);
         let since = self.since.filter(|_| counts == self.counts).unwrap_or(now);
         (self.counts, self.since) = (counts, Some(since));
         let allowed = replicas.progress_deadline + GRACE;
@@ -177,9 +179,17 @@ mod tests {
         let began = Instant::now();
         let at = |second| began + Duration::from_secs(second);
         let mut standstill = Standstill::default();
-        let looks = [(0, &replicas), (69, &replicas), (71, &moved), (140, &moved), (141, &moved)];
-        assert!(looks.iter().all(|(second, seen)| standstill.overdue(seen, at(*second)).is_none()));
-        let overdue = standstill.overdue(&moved, at(142)).unwrap();
+        let looks = [
+            (0, &replicas, 0),
+            (69, &replicas, 0),
+            (71, &moved, 0),
+            (140, &moved, 0),
+            (141, &moved, 0),
+            (142, &moved, 1),
+            (212, &moved, 1),
+        ];
+        assert!(looks.iter().all(|(second, seen, ready)| standstill.overdue(seen, *ready, at(*second)).is_none()));
+        let overdue = standstill.overdue(&moved, 1, at(213)).unwrap();
         assert_eq!(overdue, "no pod has come or gone for 1m 10s");
     }
 

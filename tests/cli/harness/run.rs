@@ -26,7 +26,8 @@ use super::{World, until};
 const LONGEST: Duration = Duration::from_secs(90);
 
 thread_local! {
-    /// What the last command of this test left behind, for a test that waited for another answer in vain.
+    /// What the last command of this test left behind, or has said so far, for a test that waited for another answer in
+    /// vain.
     pub static LAST: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
@@ -149,11 +150,12 @@ impl IntoFuture for Invocation {
 impl Running {
     /// Waits until stderr has said this.
     pub async fn says(&self, piece: &str) {
-        let said = || self.stderr.lock().unwrap().clone();
         let what = format!("stderr says `{piece}`");
         until(&what, async || {
-            LAST.replace(said());
-            said().contains(piece).then_some(())
+            let said = self.stderr.lock().unwrap().clone();
+            let found = said.contains(piece);
+            LAST.replace(said);
+            found.then_some(())
         })
         .await;
     }
