@@ -21,6 +21,7 @@ mod request;
 mod retry;
 mod revisions;
 mod surroundings;
+mod template;
 
 use std::collections::BTreeSet;
 

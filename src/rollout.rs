@@ -10,9 +10,11 @@ mod tests;
 #[cfg(test)]
 mod undo_tests;
 
+pub mod canary;
 pub mod decision;
 pub mod declaration;
 pub mod emergency;
+pub mod freeze;
 pub mod gradual;
 pub mod history;
 pub mod name;
@@ -23,6 +25,7 @@ pub mod progress;
 pub mod rehearsal;
 pub mod replacement;
 pub mod route;
+pub mod router;
 pub mod standing;
 pub mod template;
 pub mod workload;

@@ -5,13 +5,17 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::Deployment;
 
 use super::Target;
+use crate::rollout::canary::CanaryRecord;
 use crate::rollout::declaration::Flags;
 use crate::rollout::name::SignOffName;
-use crate::rollout::position::{Emergency, Position, SignOff};
+use crate::rollout::position::{Emergency, Pause, Position, SignOff};
 use crate::rollout::template::Template;
 
 pub(super) const POSITION: &str = "cbctl.dev/rollout";
 pub(super) const EMERGENCY: &str = "cbctl.dev/emergency";
+/// What the canary is to be.
+pub(super) const CANARY: &str = "cbctl.dev/rollout-canary";
+pub(super) const PAUSE: &str = "cbctl.dev/pause";
 pub(super) const UNDO: &str = "cbctl.dev/undo";
 /// On the pod template, as `kubectl rollout restart` writes it.
 pub(super) const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
@@ -32,6 +36,22 @@ pub(super) fn emergency(deployment: &Deployment) -> Option<Emergency> {
     Some(serde_json::from_str(text).unwrap_or_else(|_| Emergency {
         at: jiff::Timestamp::UNIX_EPOCH,
         operation: "unreadable".to_owned(),
+        reason: Some(text.to_owned()),
+    }))
+}
+
+/// What is recorded of the canary; a text that says nothing is told apart from nothing.
+pub(super) fn canary(deployment: &Deployment) -> Option<Result<CanaryRecord, String>> {
+    let text = text(deployment, CANARY)?;
+    Some(serde_json::from_str(text).map_err(|error| error.to_string()))
+}
+
+/// The word that nothing is to be promoted. One that cannot be read still is one.
+pub(super) fn pause(deployment: &Deployment) -> Option<Pause> {
+    let text = text(deployment, PAUSE)?;
+    Some(serde_json::from_str(text).unwrap_or_else(|_| Pause {
+        by: "unknown".to_owned(),
+        at: jiff::Timestamp::UNIX_EPOCH,
         reason: Some(text.to_owned()),
     }))
 }

@@ -8,14 +8,12 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, Pod as KubePod, PodStatus};
 
 use super::quantity::quantity;
 use super::replacement::replacement;
-use super::{Error, Target, annotation, ownership};
+use super::{Error, Target, annotation, ownership, template};
+use crate::rollout::canary::CANARY_LABEL;
 use crate::rollout::declaration::Flags;
 use crate::rollout::name::FlagName;
 use crate::rollout::position::Position;
 use crate::rollout::workload::{FlagSource, FlagValue, Pod, Replicas, Workload};
-
-/// On the pods of a canary.
-const CANARY: &str = "cbctl.dev/canary";
 
 pub(super) fn workload<'a>(
     namespace: &str,
@@ -42,6 +40,11 @@ pub(super) fn workload<'a>(
         owned_elsewhere: ownership::owned_elsewhere(deployment, &container.name, wanted.iter()),
         position,
         emergency: annotation::emergency(deployment),
+        pause: annotation::pause(deployment),
+        canary_record: annotation::canary(deployment),
+        beside: None,
+        split: None,
+        fingerprint: template::fingerprint(deployment, &container.name, &wanted),
         sign_offs: annotation::sign_offs(deployment),
         template: annotation::template(deployment),
         replicas: replicas(deployment),
@@ -55,13 +58,13 @@ pub(super) fn workload<'a>(
 }
 
 fn is_canary(pod: &KubePod) -> bool {
-    pod.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(CANARY))
+    pod.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(CANARY_LABEL))
 }
 
 /// Whether the pods of the Deployment are marked as those of a canary.
 pub(super) fn is_marked_as_canary(deployment: &Deployment) -> bool {
     let template = deployment.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref());
-    template.and_then(|metadata| metadata.labels.as_ref()).is_some_and(|labels| labels.contains_key(CANARY))
+    template.and_then(|metadata| metadata.labels.as_ref()).is_some_and(|labels| labels.contains_key(CANARY_LABEL))
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be a count of bytes")]

@@ -1,5 +1,7 @@
 //! `cbctl sign-off`: records somebody's word on the Deployment, under the name that the API server knows them by.
 
+use std::collections::BTreeMap;
+
 use super::{Context, now, target, unknown};
 use crate::cli::SignOff;
 use crate::error::{Error, ExitStatus};
@@ -16,7 +18,7 @@ pub(super) async fn run(context: &Context, arguments: &SignOff) -> Result<ExitSt
     let cluster = context.cluster(rollout.header.namespace.as_deref()).await?;
     let by = cluster.identity().await?;
     let reason = arguments.write.reason.clone();
-    let sign_off = position::SignOff { by, at: now(), reason };
+    let sign_off = position::SignOff { by, at: now(), reason, contents: BTreeMap::new() };
     let deployment = target(&rollout.header).deployment;
     cluster.sign_off(&deployment, &arguments.name, &sign_off, arguments.write.dry_run).await?;
     let (result, headline) = if arguments.write.dry_run {
@@ -32,13 +34,13 @@ pub(super) async fn run(context: &Context, arguments: &SignOff) -> Result<ExitSt
 /// Every sign-off that the phases ask for.
 fn sign_offs(rollout: &Rollout) -> Vec<&str> {
     let of_gates = rollout.phases.iter().flat_map(|phase| &phase.gates).filter_map(|gate| match gate {
-        Gate::SignOff(name) => Some(name.as_str()),
-        Gate::Measured(_) => None,
+        Gate::SignOff(required) => Some(required.name.as_str()),
+        Gate::Measured(_) | Gate::Check(_) => None,
     });
     let required =
         rollout.phases.iter().flat_map(|phase| &phase.requires).filter_map(|requirement| match requirement {
-            Requirement::SignOff(name) => Some(name.as_str()),
-            Requirement::Phase { .. } => None,
+            Requirement::SignOff(required) => Some(required.name.as_str()),
+            Requirement::Phase { .. } | Requirement::Check(_) => None,
         });
     of_gates.chain(required).collect()
 }

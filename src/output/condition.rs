@@ -6,7 +6,8 @@ use super::words::{count, number, plural, some};
 use super::{finding, trouble};
 use crate::judge::condition::{Comparison, Condition, Measure, Method, Role};
 use crate::judge::verdict::{Evidence, Fault, Gap, Judgement};
-use crate::rollout::decision::{Judged, Outcome};
+use crate::rollout::decision::{Checked, Judged, Outcome};
+use crate::rollout::declaration::{Check, Probe};
 use crate::rollout::pods::PodSignals;
 use crate::rollout::position::SignOff;
 
@@ -52,22 +53,35 @@ impl ConditionReport {
                     Some(SignOff { by, reason: None, .. }) => ("signed", format!("by {by}")),
                     None => ("held", format!("nobody yet: cbctl sign-off {name}")),
                 };
-                Self {
-                    condition: format!("signed {name}"),
-                    role: Role::Gate,
-                    verdict,
-                    window: None,
-                    confidence: None,
-                    method: None,
-                    evidence: None,
-                    missing: None,
-                    fault: None,
-                    signed: signed.clone(),
-                    pods: None,
-                    row: Some([verdict.to_owned(), format!("signed {name}"), String::new(), String::new(), evidence]),
-                }
+                Self { signed: signed.clone(), ..Self::plain(format!("signed {name}"), verdict, evidence) }
+            }
+            Judged::Check(check, checked) => {
+                let (verdict, evidence) = match checked {
+                    Checked::NotRun => ("waiting", "tried when nothing else stands in the way".to_owned()),
+                    Checked::Passed => ("passed", String::new()),
+                    Checked::Failed(why) => ("failed", why.clone()),
+                };
+                Self::plain(check_name(check), verdict, evidence)
             }
             Judged::Pods(signals) => pods(signals, judged.outcome()),
+        }
+    }
+
+    /// What is said of something that no sample tells.
+    fn plain(condition: String, verdict: &'static str, evidence: String) -> Self {
+        Self {
+            role: Role::Gate,
+            verdict,
+            window: None,
+            confidence: None,
+            method: None,
+            evidence: None,
+            missing: None,
+            fault: None,
+            signed: None,
+            pods: None,
+            row: Some([verdict.to_owned(), condition.clone(), String::new(), String::new(), evidence]),
+            condition,
         }
     }
 
@@ -104,6 +118,15 @@ impl ConditionReport {
             evidence["row"] = serde_json::json!(row);
         }
         evidence
+    }
+}
+
+/// What is tried, as it is written.
+pub fn check_name(check: &Check) -> String {
+    match &check.probe {
+        Probe::Http { path, port: None } => format!("check http {path}"),
+        Probe::Http { path, port: Some(port) } => format!("check http :{port}{path}"),
+        Probe::Command(command) => format!("check {}", command.join(" ")),
     }
 }
 

@@ -12,7 +12,7 @@ use super::node::{Key, Node, Value};
 use super::rollout_file::open;
 use super::{options, unit};
 use crate::judge::condition::{Condition, Measure, Role, Share};
-use crate::rollout::declaration::{Exposure, Flags, Gate, Header, Phase, Requirement, Step};
+use crate::rollout::declaration::{Exposure, Flags, Gate, Header, Phase, RequiredSignOff, Requirement, Step};
 use crate::rollout::name::{FlagName, PhaseName};
 
 /// A phase, with the places that a check against the other phases points at.
@@ -41,7 +41,7 @@ pub fn phase(document: &Node, called: &str, header: &Header) -> Result<Placed, F
     let requires = requires.iter().map(requirement).collect::<Result<Vec<_>, _>>()?;
     let phases_required = requires.iter().filter_map(|(requirement, place)| match requirement {
         Requirement::Phase { phase, .. } => Some((phase.clone(), *place)),
-        Requirement::SignOff(_) => None,
+        Requirement::SignOff(_) | Requirement::Check(_) => None,
     });
     let gates = fields.get("gates").map_or(Ok(&[][..]), |node| list(node, "gates"))?;
     let triggers = fields.get("rollback").map_or(Ok(&[][..]), |node| list(node, "rollback"))?;
@@ -56,6 +56,7 @@ pub fn phase(document: &Node, called: &str, header: &Header) -> Result<Placed, F
             name: own_name,
             title: title.to_owned(),
             high_risk: risk,
+            content: String::new(),
             flags,
             requires: requires.into_iter().map(|(requirement, _)| requirement).collect(),
             steps,
@@ -104,7 +105,10 @@ fn requirement(node: &Node) -> Result<(Requirement, Place), Fault> {
         if let Some(key) = fields.key("complete_for") {
             return Err(Fault::new(key.place, "a sign-off has no duration").label("leave it out"));
         }
-        return Ok((Requirement::SignOff(name(value, "a sign-off")?), value.place));
+        return Ok((
+            Requirement::SignOff(RequiredSignOff { name: name(value, "a sign-off")?, valid_for: None }),
+            value.place,
+        ));
     }
     let duration = fields.require("complete_for")?;
     let complete_for = unit::duration(&scalar(duration, "complete_for")?.text, duration.place)?;
@@ -130,7 +134,7 @@ fn steps(node: &Node) -> Result<Vec<Step>, Fault> {
             return Err(Fault::new(expose.place, "exposes less than the step before").label("exposure only grows"));
         }
         last_place = expose.place;
-        steps.push(Step { exposure, bake });
+        steps.push(Step { exposure, bake, target: None, flags: Flags::new(), gates: vec![] });
     }
     match steps.last() {
         Some(Step { exposure: Exposure::Full, .. }) => Ok(steps),
@@ -175,7 +179,8 @@ fn gate(node: &Node, header: &Header) -> Result<Gate, Fault> {
         return condition(node, Role::Gate, header).map(Gate::Measured);
     }
     let fields = Fields::open(node, "a sign-off", &["signoff"])?;
-    Ok(Gate::SignOff(name(fields.require("signoff")?, "a sign-off")?))
+    let name = name(fields.require("signoff")?, "a sign-off")?;
+    Ok(Gate::SignOff(RequiredSignOff { name, valid_for: None }))
 }
 
 fn trigger(node: &Node, header: &Header) -> Result<Condition, Fault> {
@@ -189,7 +194,7 @@ fn trigger(node: &Node, header: &Header) -> Result<Condition, Fault> {
 fn with_healthy(mut trigger: Condition, gates: &[Gate]) -> Condition {
     let allowed = gates.iter().filter_map(|gate| match gate {
         Gate::Measured(gate) => same_share(&gate.measure, &trigger.measure),
-        Gate::SignOff(_) => None,
+        Gate::SignOff(_) | Gate::Check(_) => None,
     });
     let lowest = allowed.min_by(|a, b| a.get().total_cmp(&b.get()));
     let below = lowest.filter(|lowest| options::share(&trigger.measure).is_some_and(|limit| *lowest < limit));

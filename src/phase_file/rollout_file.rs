@@ -33,6 +33,8 @@ pub fn header(document: &Node) -> Result<Header, Fault> {
         prometheus: prometheus(fields.get("prometheus"))?,
         warm_up: fields.get("warm_up").map_or(Ok(Duration::ZERO), warm_up)?,
         rollback_within: fields.get("rollback_within").map_or(Ok(ROLLBACK_WITHIN), rollback_within)?,
+        router: None,
+        freezes: vec![],
         indicators: fields.get("indicators").map_or_else(|| Ok(Indicators::default()), indicators)?,
         breaker_metrics: declared.metrics,
         breakers: declared.breakers,

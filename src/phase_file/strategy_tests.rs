@@ -25,14 +25,14 @@ fn texts<'a>(conditions: impl IntoIterator<Item = &'a Condition>) -> Vec<&'a str
 fn measured(phase: &Phase) -> impl Iterator<Item = &Condition> {
     phase.gates.iter().filter_map(|gate| match gate {
         Gate::Measured(condition) => Some(condition),
-        Gate::SignOff(_) => None,
+        Gate::SignOff(_) | Gate::Check(_) => None,
     })
 }
 
 fn signed(phase: &Phase) -> Vec<&str> {
     let names = phase.gates.iter().filter_map(|gate| match gate {
-        Gate::Measured(_) => None,
-        Gate::SignOff(name) => Some(name.as_str()),
+        Gate::Measured(_) | Gate::Check(_) => None,
+        Gate::SignOff(required) => Some(required.name.as_str()),
     });
     names.collect()
 }
@@ -40,7 +40,8 @@ fn signed(phase: &Phase) -> Vec<&str> {
 fn required(phase: &Phase) -> Vec<String> {
     let words = phase.requires.iter().map(|requirement| match requirement {
         Requirement::Phase { phase, complete_for } => format!("{phase} for {}d", complete_for.as_secs() / DAY),
-        Requirement::SignOff(name) => name.to_string(),
+        Requirement::SignOff(required) => required.name.to_string(),
+        Requirement::Check(_) => "check".to_owned(),
     });
     words.collect()
 }

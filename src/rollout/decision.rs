@@ -1,6 +1,6 @@
 //! What the route, the gates and the triggers say together.
 
-use super::declaration::{Gate, Rollout};
+use super::declaration::{Check, Gate, Rollout};
 use super::name::SignOffName;
 use super::pods::PodSignals;
 use super::position::SignOff;
@@ -22,8 +22,18 @@ pub struct Decision {
 pub enum Judged {
     Measured(Box<Condition>, Box<Judgement>),
     SignOff(SignOffName, Option<SignOff>),
+    Check(Check, Checked),
     /// What Kubernetes itself says of the pods; a trigger of every place, declared or not.
     Pods(PodSignals),
+}
+
+/// What trying something has shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checked {
+    /// It was not tried: something else stands in the way already.
+    NotRun,
+    Passed,
+    Failed(String),
 }
 
 /// What to do, worst first.
@@ -47,7 +57,7 @@ pub enum Outcome {
 pub fn conditions<'a>(rollout: &'a Rollout, route: &Route) -> impl Iterator<Item = &'a Condition> {
     let measured = gates(rollout, route).iter().filter_map(|gate| match gate {
         Gate::Measured(condition) => Some(condition),
-        Gate::SignOff(_) => None,
+        Gate::SignOff(_) | Gate::Check(_) => None,
     });
     measured.chain(triggers(rollout, route))
 }
@@ -73,7 +83,10 @@ pub fn decide(
         .iter()
         .map(|gate| match gate {
             Gate::Measured(condition) => measured(condition),
-            Gate::SignOff(name) => Judged::SignOff(name.clone(), workload.sign_offs.get(name).cloned()),
+            Gate::SignOff(required) => {
+                Judged::SignOff(required.name.clone(), workload.sign_offs.get(&required.name).cloned())
+            }
+            Gate::Check(check) => Judged::Check(check.clone(), Checked::NotRun),
         })
         .collect();
     let place = route.standing.place.as_ref().filter(|_| !past);
@@ -86,10 +99,11 @@ impl Judged {
     /// What this one alone would decide.
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::SignOff(_, None) => Outcome::Held,
+            Self::SignOff(_, None) | Self::Check(_, Checked::Failed(_)) => Outcome::Held,
+            Self::Check(_, Checked::NotRun) => Outcome::Inconclusive,
             Self::Pods(pods) if !pods.crash_loops.is_empty() => Outcome::RollBack,
             Self::Pods(pods) if !pods.not_ready.is_empty() => Outcome::Inconclusive,
-            Self::SignOff(_, Some(_)) | Self::Pods(_) => Outcome::Proceed,
+            Self::SignOff(_, Some(_)) | Self::Check(_, Checked::Passed) | Self::Pods(_) => Outcome::Proceed,
             Self::Measured(condition, judgement) => match (condition.role, &**judgement) {
                 (Role::Gate, Judgement::Met(_)) | (Role::Trigger, Judgement::Unmet(_)) => Outcome::Proceed,
                 (Role::Gate, Judgement::Unmet(_)) | (_, Judgement::Missing(_)) => Outcome::Held,

@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::name::{BreakerName, FlagName, PhaseName, SignOffName};
+use super::freeze::Freeze;
+use super::name::{BreakerName, FlagName, PhaseName, SignOffName, TargetName};
+use super::router::Router;
 use super::workload::FlagValue;
 use crate::judge::condition::{Condition, Encoding};
 
@@ -33,6 +35,10 @@ pub struct Header {
     pub warm_up: Duration,
     /// How long a rollback may take until every pod runs the old values; a promotion is held where it would take longer.
     pub rollback_within: Duration,
+    /// What divides the traffic between stable and canary pods; None where they share it by their numbers.
+    pub router: Option<Router>,
+    /// When nothing is promoted.
+    pub freezes: Vec<Freeze>,
     pub indicators: Indicators,
     pub breaker_metrics: Option<BreakerMetrics>,
     pub breakers: Vec<Breaker>,
@@ -120,6 +126,8 @@ pub struct Phase {
     pub name: PhaseName,
     pub title: String,
     pub high_risk: bool,
+    /// Fingerprint of the phase's file: whoever signs, signs this.
+    pub content: String,
     /// Of this phase alone; see [`Rollout::flags_through`].
     pub flags: Flags,
     pub requires: Vec<Requirement>,
@@ -133,7 +141,34 @@ pub struct Phase {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Requirement {
     Phase { phase: PhaseName, complete_for: Duration },
-    SignOff(SignOffName),
+    SignOff(RequiredSignOff),
+    Check(Check),
+}
+
+/// Somebody's word that is asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RequiredSignOff {
+    pub name: SignOffName,
+    /// How long it counts after it was given; None for as long as the phase's file stays as it was.
+    pub valid_for: Option<Duration>,
+}
+
+/// Something that is tried whenever a promotion is decided.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Check {
+    pub probe: Probe,
+    /// Above zero.
+    pub timeout: Duration,
+}
+
+/// How it is tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe {
+    /// A request to every judged pod, which must answer with 2xx. Without a port it goes to the first one that the
+    /// container names.
+    Http { path: String, port: Option<u16> },
+    /// A program with its arguments, started where cbctl runs, which must end with 0.
+    Command(Vec<String>),
 }
 
 /// One exposure and how long it is watched.
@@ -141,6 +176,12 @@ pub enum Requirement {
 pub struct Step {
     pub exposure: Exposure,
     pub bake: Duration,
+    /// What it enables the phase for, where that is declared.
+    pub target: Option<TargetName>,
+    /// Those of all targets up to this one, over the phase's own.
+    pub flags: Flags,
+    /// Those of its target alone, besides the phase's.
+    pub gates: Vec<Gate>,
 }
 
 /// How much of the service carries the phase's flags.
@@ -156,7 +197,8 @@ pub enum Exposure {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Gate {
     Measured(Condition),
-    SignOff(SignOffName),
+    SignOff(RequiredSignOff),
+    Check(Check),
 }
 
 impl Breaker {
@@ -166,7 +208,23 @@ impl Breaker {
     }
 }
 
+impl Step {
+    /// Whether it exposes a part of the service only.
+    pub fn is_canary(&self) -> bool {
+        self.exposure != Exposure::Full
+    }
+}
+
 impl Phase {
+    /// Its flags with those of all of its targets.
+    fn all_flags(&self) -> Flags {
+        self.flags
+            .iter()
+            .chain(self.steps.last().into_iter().flat_map(|step| &step.flags))
+            .map(|(flag, value)| (flag.clone(), value.clone()))
+            .collect()
+    }
+
     fn sequential_triggers(&self) -> u32 {
         let by_chance = self.triggers.iter().filter(|trigger| trigger.fires_by_chance());
         u32::try_from(by_chance.count()).unwrap_or(u32::MAX)
@@ -206,9 +264,30 @@ impl Rollout {
         self.phases.iter().position(|declared| declared.name == *phase)
     }
 
-    /// The flags of this phase merged over those of all phases before it.
+    /// What the exposed pods run at a step: its flags merged over those of its phase and of all phases before.
+    pub fn flags_at(&self, phase: usize, step: usize) -> Flags {
+        let before = self.phases.iter().take(phase).flat_map(Phase::all_flags);
+        let here = &self.phases[phase];
+        before.chain(here.flags.clone()).chain(here.steps[step].flags.clone()).collect()
+    }
+
+    /// The same at the last step of a phase, when all pods run it.
     pub fn flags_through(&self, phase: usize) -> Flags {
-        self.phases.iter().take(phase + 1).flat_map(|phase| phase.flags.clone()).collect()
+        self.phases.iter().take(phase + 1).flat_map(Phase::all_flags).collect()
+    }
+
+    /// What the stable pods run at a step: the flags of the last step that exposed fully. None before the first one.
+    pub fn stable_flags_at(&self, phase: usize, step: usize) -> Option<Flags> {
+        let full = |step: &usize| self.phases[phase].steps[*step].exposure == Exposure::Full;
+        match (0..=step).rev().find(full) {
+            Some(step) => Some(self.flags_at(phase, step)),
+            None => phase.checked_sub(1).map(|before| self.flags_through(before)),
+        }
+    }
+
+    /// Whether any step exposes a part of the service only.
+    pub fn has_canaries(&self) -> bool {
+        self.phases.iter().flat_map(|phase| &phase.steps).any(Step::is_canary)
     }
 
     /// The last phase, if any, in which none of these breaker flags is on.

@@ -4,15 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use super::canary;
 use super::declaration::Flags;
-
-/// What the name of a canary adds to that of the Deployment that it stands beside.
-const CANARY: &str = "-canary";
-
-/// The name of a Deployment's canary.
-pub fn canary_of(deployment: &str) -> String {
-    format!("{deployment}{CANARY}")
-}
 
 /// A Deployment that a label selector found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,7 +43,7 @@ pub fn choose(listed: &[Listed], named: &Flags, container: Option<&str>) -> Vec<
     let records: BTreeMap<&str, &Recorded> =
         listed.iter().filter_map(|found| Some((found.deployment.as_str(), found.record.as_ref()?))).collect();
     let choose = |found: &Listed| {
-        let main = found.deployment.strip_suffix(CANARY).filter(|_| found.is_canary);
+        let main = canary::beside(&found.deployment).filter(|_| found.is_canary);
         let record = found.record.as_ref().or_else(|| records.get(main?).copied());
         let off = if named.is_empty() { record.map(|record| &record.off) } else { Some(named) };
         let known = container.or(record.map(|record| record.container.as_str())).or(found.only_container.as_deref());

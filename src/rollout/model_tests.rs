@@ -3,12 +3,12 @@
 //!
 //! Time knows two moments: a step has been baked, or it has not. A crash is a plan that is never sent.
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 use jiff::Timestamp;
 
 use super::decision::{self, Outcome};
-use super::declaration::{Flags, Gate, Rollout};
+use super::declaration::{Flags, Gate, RequiredSignOff, Rollout};
 use super::gradual::{self, Reduction};
 use super::plan::{self, Change, NothingToRollBack, Operation, Plan};
 use super::position::SignOff;
@@ -98,7 +98,7 @@ enum Invariant {
 fn rollout() -> Rollout {
     let mut rollout = declared();
     for phase in &mut rollout.phases {
-        phase.gates = vec![Gate::SignOff("healthy".parse().unwrap())];
+        phase.gates = vec![Gate::SignOff(RequiredSignOff { name: "healthy".parse().unwrap(), valid_for: None })];
     }
     rollout.phases[1].steps.truncate(1);
     rollout
@@ -202,11 +202,10 @@ fn moves(rules: &Rules, state: &State) -> Result<Vec<State>, Invariant> {
     }
     let mut signed = workload.clone();
     match signed.sign_offs.is_empty() {
-        true => drop(
-            signed
-                .sign_offs
-                .insert("healthy".parse().unwrap(), SignOff { by: "alice".into(), at: at(NOW), reason: None }),
-        ),
+        true => drop(signed.sign_offs.insert(
+            "healthy".parse().unwrap(),
+            SignOff { by: "alice".into(), at: at(NOW), reason: None, contents: BTreeMap::new() },
+        )),
         false => signed.sign_offs.clear(),
     }
     written(signed, None);

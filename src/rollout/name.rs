@@ -59,6 +59,11 @@ name!(
     SignOffName, "a name of lower-case letters, digits and dashes, 63 at most", is_label
 );
 
+name!(
+    /// One of several things that a phase is enabled for, one after the other.
+    TargetName, "a name of lower-case letters, digits and dashes, 63 at most", is_label
+);
+
 fn is_label(text: &str) -> bool {
     (1..=63).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')

@@ -207,7 +207,8 @@ pub fn promotion(rollout: &Rollout, workload: &Workload, route: &Route, operatio
     prior.extend(replaced);
     let from = route.standing.place.as_ref().map(|place| place.record(rollout));
     let base = workload.recorded_position().map(|position| position.operation.clone());
-    trail.push(Taken { from, base, prior });
+    let canary = workload.recorded_canary().cloned().map(Box::new);
+    trail.push(Taken { from, base, prior, canary });
     let position = Position {
         place: Place { phase: rollout.phases[phase].name.clone(), step: step + 1, since: operation.at },
         by: operation.by.clone(),

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::canary::CanaryRecord;
 use super::declaration::Flags;
 use super::gradual::Fewer;
 use super::history::verify::Anchor;
@@ -15,7 +16,7 @@ use super::name::{FlagName, PhaseName};
 use super::workload::FlagValue;
 
 /// Where the rollout stands, and how it got there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Position {
     pub place: Place,
     /// Who made the last change, as the API server knows them.
@@ -44,7 +45,7 @@ pub struct Position {
 }
 
 /// A change that was made, and what it replaced.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Taken {
     /// The place before it; None where the rollout had not begun.
     pub from: Option<Place>,
@@ -53,6 +54,9 @@ pub struct Taken {
     pub base: Option<String>,
     /// Every flag that it touched, as it was before.
     pub prior: BTreeMap<FlagName, FlagValue>,
+    /// What was recorded of the canary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Box<CanaryRecord>>,
 }
 
 /// A canary to be made smaller. It is written down before that happens, so that a later run knows where to go on, and
@@ -104,6 +108,18 @@ pub struct Emergency {
 /// Somebody's word for what Prometheus cannot tell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignOff {
+    pub by: String,
+    pub at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What was signed: the content of every phase's file that asked for it at the time.
+    #[serde(default)]
+    pub contents: BTreeMap<PhaseName, String>,
+}
+
+/// The word that nothing is to be promoted for now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
     pub by: String,
     pub at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]

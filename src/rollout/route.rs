@@ -296,9 +296,9 @@ fn unmet_requirements<'a>(
     now: Timestamp,
 ) -> impl Iterator<Item = Obstacle> + use<'a> {
     rollout.phases[target].requires.iter().filter_map(move |requirement| match requirement {
-        Requirement::SignOff(name) => {
-            (!workload.sign_offs.contains_key(name)).then(|| Obstacle::Unsigned { name: name.clone() })
-        }
+        Requirement::SignOff(required) => (!workload.sign_offs.contains_key(&required.name))
+            .then(|| Obstacle::Unsigned { name: required.name.clone() }),
+        Requirement::Check(_) => None,
         Requirement::Phase { phase, complete_for } => {
             let Some(complete) = complete_since(rollout, workload, standing, phase) else {
                 return Some(Obstacle::PhaseIncomplete { phase: phase.clone() });

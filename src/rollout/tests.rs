@@ -47,9 +47,19 @@ pub fn rollout() -> Rollout {
         name: name.parse().unwrap(),
         title: name.into(),
         high_risk: false,
+        content: "content-1".into(),
         flags: flags.iter().map(|(name, value)| (flag(name), (*value).to_owned())).collect(),
         requires: vec![],
-        steps: vec![Step { exposure: Exposure::Full, bake: Duration::from_secs(BAKE) }; steps],
+        steps: vec![
+            Step {
+                exposure: Exposure::Full,
+                bake: Duration::from_secs(BAKE),
+                target: None,
+                flags: Flags::new(),
+                gates: vec![],
+            };
+            steps
+        ],
         gates: vec![],
         triggers: vec![],
     };
@@ -68,6 +78,8 @@ pub fn rollout() -> Rollout {
             },
             warm_up: Duration::ZERO,
             rollback_within: Duration::from_secs(300),
+            router: None,
+            freezes: vec![],
             indicators: Indicators::default(),
             breaker_metrics: Some(BreakerMetrics {
                 requests: None,
@@ -101,6 +113,11 @@ pub fn workload(flags: &[(&str, FlagSource)]) -> Workload {
         owned_elsewhere: BTreeMap::new(),
         position: None,
         emergency: None,
+        pause: None,
+        canary_record: None,
+        beside: None,
+        split: None,
+        fingerprint: "template-1".into(),
         sign_offs: BTreeMap::new(),
         template: Template::default(),
         replicas: Replicas { desired: 3, updated: 3, available: 3, total: 3, ..Replicas::default() },

@@ -8,10 +8,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::canary::{Beside, CanaryRecord};
 use super::declaration::Flags;
 use super::name::{FlagName, SignOffName};
-use super::position::{Emergency, Place, Position, SignOff};
+use super::position::{Emergency, Pause, Place, Position, SignOff};
 use super::replacement::Replacement;
+use super::router::{Split, Unsplittable};
 use super::template::Template;
 
 /// What one look at the cluster found.
@@ -33,9 +35,19 @@ pub struct Workload {
     /// What the annotation says: nothing, a position, or a text that is none.
     pub position: Option<Result<Position, String>>,
     pub emergency: Option<Emergency>,
+    pub pause: Option<Pause>,
+    /// What the canary is to be, or a text that says nothing of it.
+    pub canary_record: Option<Result<CanaryRecord, String>>,
+    /// What has the canary's name, where it was looked for.
+    pub beside: Option<Beside>,
+    /// How the router divides the traffic, where one was looked at.
+    pub split: Option<Result<Split, Unsplittable>>,
+    /// Of its pod template, declared flags aside.
+    pub fingerprint: String,
     pub sign_offs: BTreeMap<SignOffName, SignOff>,
     pub template: Template,
     pub replicas: Replicas,
+    /// Its controller replaces no pod.
     pub paused: bool,
     pub pods: Vec<Pod>,
     /// Pods of the canary beside it, which carry the same labels and one more.
@@ -215,6 +227,11 @@ impl Workload {
     /// The position that the annotation tells, if it can be read.
     pub fn recorded_position(&self) -> Option<&Position> {
         self.position.as_ref()?.as_ref().ok()
+    }
+
+    /// What is recorded of the canary, if it can be read.
+    pub fn recorded_canary(&self) -> Option<&CanaryRecord> {
+        self.canary_record.as_ref()?.as_ref().ok()
     }
 
     /// The place of that position.

@@ -9,8 +9,9 @@ use crate::error::Error;
 use crate::output::emergency::{self, Result as Outcome};
 use crate::output::in_one_line;
 use crate::phase_file;
+use crate::rollout::canary::canary_of;
 use crate::rollout::declaration::{Flags, Header};
-use crate::rollout::emergency::{canary_of, choose};
+use crate::rollout::emergency::choose;
 use crate::rollout::progress::Goal;
 use crate::rollout::workload::FlagValue;
 

@@ -203,6 +203,8 @@ fn header() -> Header {
         },
         warm_up: Duration::ZERO,
         rollback_within: Duration::from_secs(300),
+        router: None,
+        freezes: vec![],
         indicators: Indicators {
             latency_histogram: Some(text("seconds")),
             error_rate: Some(ErrorRateSource {
