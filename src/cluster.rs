@@ -6,6 +6,7 @@
 
 mod annotation;
 mod await_rollout;
+mod canary;
 mod connect;
 mod convert;
 mod error;
@@ -75,6 +76,8 @@ pub struct Target {
     pub flags: BTreeSet<FlagName>,
     /// Whether to look for the revision of the pod template before the present one.
     pub revisions: bool,
+    /// Whether to look for a canary beside it, also where none is on record.
+    pub beside: bool,
 }
 
 /// A Deployment as it was found, and the API server's clock at that moment.
@@ -109,6 +112,10 @@ impl Cluster {
         let mut workload = convert::workload(&self.namespace, target, &deployment, &pods.value.items)?;
         if target.revisions {
             self.find_previous(&deployment, &mut workload).await?;
+        }
+        if target.beside || workload.canary_record.is_some() {
+            let flags = workload.flags.keys().cloned().collect();
+            workload.beside = self.find_beside(&deployment, &workload.container, &flags).await?;
         }
         Ok(Found { workload, clock_offset })
     }

@@ -210,6 +210,7 @@ fn target(header: &Header) -> Target {
         container: header.container.clone(),
         flags: header.declared_flags().cloned().collect::<BTreeSet<_>>(),
         revisions: false,
+        beside: false,
     }
 }
 

@@ -87,6 +87,7 @@ pub(super) fn recorded_target(deployment: &Deployment) -> Option<(Target, Flags)
         container: Some(position.container.clone()),
         flags: position.off.keys().chain(position.changed()).cloned().collect(),
         revisions: false,
+        beside: false,
     };
     Some((target, position.off))
 }

@@ -4,6 +4,10 @@
 //! the record brings what is there to it; so that it does not matter who began, nor how often it was begun. This file does
 //! not know how a Deployment or a router is written.
 
+mod course;
+mod sizing;
+mod trouble;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +15,10 @@ use serde::{Deserialize, Serialize};
 use super::name::FlagName;
 use super::router::Weights;
 use super::workload::{FlagSource, FlagValue, Replicas};
+
+pub use course::{Move, next};
+pub use sizing::{by_pods, planned};
+pub use trouble::{CanaryTrouble, at as trouble_at, is_unfinished};
 
 /// On the pods of a canary, and in its selector.
 pub const CANARY_LABEL: &str = "cbctl.dev/canary";
@@ -50,7 +58,7 @@ pub enum Aim {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Canary {
     pub pods: u32,
-    /// Every flag that the rollout has declared so far, whatever the stable pods run.
+    /// Every flag that the rollout may touch, whatever the stable pods run.
     pub flags: BTreeMap<FlagName, FlagValue>,
     /// Its part of the traffic in percent, where a router gives it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -62,7 +70,7 @@ pub struct Canary {
 }
 
 /// The Deployment that has the name of the canary, as it was found.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Beside {
     pub uid: String,
     pub resource_version: String,

@@ -71,6 +71,25 @@ impl Router {
 }
 
 impl RouterKind {
+    /// The part in percent that comes nearest to this one and that the router can give: never nothing, nor everything.
+    pub fn nearest(&self, percent: f64) -> f64 {
+        let unit = self.unit();
+        ((percent / unit).round() * unit).clamp(unit, 100.0 - unit)
+    }
+
+    /// Whether two parts are the same to it.
+    pub fn is_near(&self, one: f64, other: f64) -> bool {
+        (one - other).abs() < self.unit() / 2.0
+    }
+
+    /// The smallest part that it can give.
+    fn unit(&self) -> f64 {
+        match self {
+            Self::VirtualService(_) => 1.0,
+            Self::HttpRoute(_) | Self::TraefikService(_) | Self::Ingress => 0.01,
+        }
+    }
+
     pub fn resource(&self) -> &'static str {
         match self {
             Self::HttpRoute(_) => "httproute",

@@ -78,6 +78,7 @@ fn why(reason: NothingToRollBack) -> Result<&'static str, Error> {
         NothingToRollBack::AlreadyUndone => {
             return Ok("the last change of the pod template was an undo, which is taken once");
         }
+        NothingToRollBack::NoCanary => return Ok("there is no canary"),
         NothingToRollBack::SameButForBreakers => {
             return Ok("the revision before differs only in breakers that are off, and stay off");
         }
