@@ -47,12 +47,12 @@ func (d *division) handler(ctx context.Context) cache.ResourceEventHandler {
 // divide tells every running pod of the namespace its part, all at one time, so
 // that none is counted twice or not at all.
 func (d *division) divide(ctx context.Context, namespace string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	from := d.scenarios.of(namespace).source()
 	if from == nil {
 		return
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	backends := []backend{{service: from.Service, weight: 1}}
 	if from.HTTPRoute != "" {
 		backends = d.route(ctx, namespace, from.HTTPRoute).backends(namespace)
