@@ -21,6 +21,7 @@ mod replacement;
 mod request;
 mod retry;
 mod revisions;
+mod router;
 mod surroundings;
 mod template;
 
@@ -36,7 +37,7 @@ use kube::core::{ObjectList, Request};
 use serde_json::Value;
 use tokio::time::Instant;
 
-pub use await_rollout::{Ended, Wait};
+pub use await_rollout::{Ended, Standstill, Wait};
 pub use connect::Connection;
 pub use error::{Error, Refusal};
 pub use event::Happening;
@@ -47,6 +48,7 @@ use crate::rollout::declaration::Flags;
 use crate::rollout::name::{FlagName, SignOffName};
 use crate::rollout::plan::Plan;
 use crate::rollout::position::{Emergency, SignOff};
+use crate::rollout::router::Router;
 use crate::rollout::workload::Workload;
 use request::{Answer, path_of};
 
@@ -78,6 +80,8 @@ pub struct Target {
     pub revisions: bool,
     /// Whether to look for a canary beside it, also where none is on record.
     pub beside: bool,
+    /// What divides the traffic, where that is looked at as well; a recorded one outranks it.
+    pub router: Option<Router>,
 }
 
 /// A Deployment as it was found, and the API server's clock at that moment.
@@ -115,7 +119,15 @@ impl Cluster {
         }
         if target.beside || workload.canary_record.is_some() {
             let flags = workload.flags.keys().cloned().collect();
-            workload.beside = self.find_beside(&deployment, &workload.container, &flags).await?;
+            let router = match workload.recorded_canary() {
+                Some(record) => record.route.as_ref().map(|route| &route.router),
+                None => target.router.as_ref(),
+            };
+            let (beside, split) = tokio::join!(
+                self.find_beside(&deployment, &workload.container, &flags),
+                futures_util::future::OptionFuture::from(router.map(|router| self.find_split(router)))
+            );
+            (workload.beside, workload.split) = (beside?, split.transpose()?);
         }
         Ok(Found { workload, clock_offset })
     }

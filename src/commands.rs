@@ -3,6 +3,7 @@
 //! A verb is a sandwich: observe, judge and plan, print, apply. It owns the order of things and the clock; rules
 //! belong to `rollout` and `judge`.
 
+mod canary;
 mod check;
 mod completions;
 mod emergency;
@@ -153,7 +154,7 @@ impl Context {
     /// Observes, judges and decides, without touching anything.
     async fn look(&self, rollout: &Rollout, cluster: &Cluster, aim: Aim) -> Result<Look, Error> {
         let prometheus = self.prometheus(&rollout.header)?;
-        let target = Target { revisions: aim.revisions, ..target(&rollout.header) };
+        let target = Target { revisions: aim.revisions, ..target_of(rollout) };
         let Found { workload, clock_offset } = read_settled(cluster, &target).await?;
         let now = aim.at.unwrap_or_else(|| shared_now(clock_offset));
         let route = Route::find(rollout, &workload, aim.phase, aim.adopt, now);
@@ -203,7 +204,13 @@ fn unknown(kind: &'static str, name: &str, known: &[&str]) -> Error {
     }
 }
 
-/// What to look at in the cluster.
+/// What to look at in the cluster: its canary as well, where one is declared.
+fn target_of(rollout: &Rollout) -> Target {
+    let router = rollout.header.router.clone();
+    Target { beside: rollout.has_canaries(), router, ..target(&rollout.header) }
+}
+
+/// The Deployment itself.
 fn target(header: &Header) -> Target {
     Target {
         deployment: header.deployment.clone(),
@@ -211,6 +218,7 @@ fn target(header: &Header) -> Target {
         flags: header.declared_flags().cloned().collect::<BTreeSet<_>>(),
         revisions: false,
         beside: false,
+        router: None,
     }
 }
 

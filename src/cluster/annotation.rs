@@ -88,6 +88,7 @@ pub(super) fn recorded_target(deployment: &Deployment) -> Option<(Target, Flags)
         flags: position.off.keys().chain(position.changed()).cloned().collect(),
         revisions: false,
         beside: false,
+        router: None,
     };
     Some((target, position.off))
 }

@@ -13,7 +13,7 @@ use super::request::{Answer, path_of};
 use super::{Cluster, Error, FIELD_MANAGER, Refusal, annotation, convert, patch, template};
 use crate::rollout::canary::{Beside, CANARY_LABEL, Canary, canary_of};
 use crate::rollout::name::FlagName;
-use crate::rollout::router::Router;
+use crate::rollout::router::{Router, Split, Unsplittable};
 use crate::rollout::workload::Workload;
 
 /// What the canary's template was made from, on the canary.
@@ -34,6 +34,17 @@ impl Cluster {
             Ok(found) => Ok(Some(beside(&found.value, main.metadata.uid.as_deref(), container, flags))),
             Err(Error::ReadDeployment { source: Refusal::Api { code: 404, .. }, .. }) => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// How the router divides the traffic; what does not pass is told as something that it is not.
+    pub(super) async fn find_split(&self, router: &Router) -> Result<Result<Split, Unsplittable>, Error> {
+        match self.split(router).await {
+            Err(error) if !error.is_transient() => {
+                let detail = error.refusal().map_or_else(|| error.to_string(), ToString::to_string);
+                Ok(Err(Unsplittable::Unreadable { router: router.object(), detail }))
+            }
+            found => found,
         }
     }
 

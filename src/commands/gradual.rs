@@ -207,6 +207,7 @@ impl Gradual<'_> {
             target: &self.target,
             applied: &applied,
             goal: &plan.goal(&before),
+            canary: plan.canary.as_deref(),
             began: operation.at,
             deadline,
             still_ours: &|seen| seen.position == left.position && seen.emergency.is_none(),

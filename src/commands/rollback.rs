@@ -80,6 +80,7 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
         target: &target,
         applied: &applied,
         goal: &goal,
+        canary: plan.canary.as_deref(),
         began,
         deadline,
         still_ours: &|seen| plan.is_recorded_in(seen),

@@ -1,8 +1,9 @@
 //! A canary, in words: what is wrong with it and what lifts that, and what becomes of it.
 
 use super::words::{percent, plural};
-use crate::rollout::canary::{CanaryTrouble, Move};
+use crate::rollout::canary::{Canary, CanaryTrouble, Move, by_pods};
 use crate::rollout::router::Unsplittable;
+use crate::rollout::workload::Workload;
 
 /// What is wrong, and what lifts it.
 pub fn trouble(trouble: &CanaryTrouble) -> String {
@@ -85,9 +86,15 @@ pub fn about_to(moved: &Move, deployment: &str, router: Option<&str>) -> Option<
     }
 }
 
-/// Pods of a canary.
-pub fn pods(count: usize) -> String {
-    plural(count as u64, "canary pod")
+/// What a step has made of the canary.
+pub fn entered(canary: &Canary, beside: &Workload) -> String {
+    let stable = u32::try_from(beside.replicas.desired).unwrap_or_default();
+    let runs = if canary.pods == 1 { "runs" } else { "run" };
+    let pods = plural(u64::from(canary.pods), "canary pod");
+    match canary.percent {
+        Some(percent) => format!("{pods} {runs} it with {} of the traffic", share(percent)),
+        None => format!("{pods} {runs} it beside {stable}, {} of all", share(by_pods(canary.pods, stable))),
+    }
 }
 
 /// A part of the traffic, which is given in percent.

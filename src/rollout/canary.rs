@@ -12,9 +12,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::declaration::Rollout;
 use super::name::FlagName;
-use super::router::Weights;
-use super::workload::{FlagSource, FlagValue, Replicas};
+use super::router::{Router, Weights};
+use super::workload::{FlagSource, FlagValue, Replicas, Workload};
 
 pub use course::{Move, next};
 pub use sizing::{by_pods, planned};
@@ -35,15 +36,31 @@ pub fn beside(canary: &str) -> Option<&str> {
     canary.strip_suffix(SUFFIX)
 }
 
+/// What divides the traffic: as recorded of the canary that there is, and as declared for one that is to be made.
+pub fn router<'a>(rollout: &'a Rollout, workload: &'a Workload) -> Option<&'a Router> {
+    match workload.recorded_canary() {
+        Some(record) => record.route.as_ref().map(|route| &route.router),
+        None => rollout.header.router.as_ref(),
+    }
+}
+
 /// What the canary is to be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CanaryRecord {
     /// Id of the operation that decided it.
     pub operation: String,
     pub aim: Aim,
-    /// The router's weights before the canary was given any traffic; to be restored when it goes.
+    /// What gives it its traffic, where that is a router.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weights: Option<Weights>,
+    pub route: Option<Routed>,
+}
+
+/// A router, as it was before a canary was given any traffic. It is recorded whole, so that a way back needs no files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Routed {
+    pub router: Router,
+    /// To be put back when the canary goes.
+    pub weights: Weights,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

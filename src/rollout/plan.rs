@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::canary::CanaryRecord;
+use super::canary::{Aim, CanaryRecord};
 use super::declaration::Rollout;
 use super::history::verify::Anchor;
 use super::name::{FlagName, PhaseName};
@@ -118,17 +118,27 @@ impl Plan {
             Some(FlagSource::Twice) => false,
         };
         let template = self.template.as_ref().is_none_or(|template| template.is_applied_to(&workload.template));
-        template && self.is_recorded_in(workload) && self.changes.iter().all(changed)
+        template
+            && self.is_recorded_in(workload)
+            && self.is_said_of_the_canary_in(workload)
+            && self.changes.iter().all(changed)
     }
 
-    /// Whether the records are those that this plan writes.
+    /// Whether the recorded position is the one that this plan writes.
     pub fn is_recorded_in(&self, workload: &Workload) -> bool {
-        let position = match &self.record {
+        match &self.record {
             Record::Write(position) => workload.recorded_position() == Some(&**position),
             Record::Remove => workload.position.is_none(),
             Record::Keep => true,
-        };
-        position && self.canary.as_deref().is_none_or(|canary| workload.recorded_canary() == Some(canary))
+        }
+    }
+
+    /// Whether what it says of the canary is what is recorded, or done already.
+    fn is_said_of_the_canary_in(&self, workload: &Workload) -> bool {
+        self.canary.as_deref().is_none_or(|canary| match workload.recorded_canary() {
+            Some(found) => found.operation == canary.operation,
+            None => canary.aim == Aim::Gone && workload.canary_record.is_none(),
+        })
     }
 
     /// The workload as the API server makes it of this plan. Its pods, and the version that the next change has to

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// A declared router.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Router {
     /// Of the object, in the Deployment's namespace.
     pub name: String,
@@ -16,7 +16,8 @@ pub struct Router {
     pub canary_labels: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RouterKind {
     /// Of the Gateway API.
     HttpRoute(Backends),
@@ -29,7 +30,7 @@ pub enum RouterKind {
 }
 
 /// The Services between which the traffic is divided.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backends {
     pub stable: String,
     pub canary: String,

@@ -277,6 +277,12 @@ impl Workload {
         self
     }
 
+    /// Its canary, as a Deployment of its own.
+    pub fn canary_alone(&self) -> Option<Self> {
+        let replicas = self.beside.as_ref()?.replicas.clone();
+        Some(Self { replicas, pods: self.canary.clone(), canary: Vec::new(), ..self.clone() })
+    }
+
     /// The Deployments that the canary's pods belong to.
     pub fn canary_names(&self) -> BTreeSet<&str> {
         self.canary.iter().filter_map(|pod| owner(&pod.name)).collect()

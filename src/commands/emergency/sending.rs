@@ -126,6 +126,7 @@ impl Sending<'_> {
             flags: off.keys().cloned().collect(),
             revisions: false,
             beside: false,
+            router: None,
         };
         Ok(Sent { target, generation: applied.generation, took, arrival: Arrival::Awaited, last: None, trouble: None })
     }

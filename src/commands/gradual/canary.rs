@@ -91,6 +91,7 @@ pub(super) fn canary_target(of: &Workload, canary: &str) -> Target {
         flags: BTreeSet::new(),
         revisions: false,
         beside: false,
+        router: None,
     }
 }
 

@@ -10,6 +10,7 @@ use crate::cluster::{Applied, Cluster, Target};
 use crate::error::{Error, ExitStatus};
 use crate::output::change::{ChangeReport, Result as Outcome};
 use crate::output::progress::progress;
+use crate::rollout::canary::Aim;
 use crate::rollout::plan::NothingToRollBack;
 use crate::rollout::progress::Goal;
 use crate::rollout::workload::Workload;
@@ -50,6 +51,7 @@ impl Nothing<'_> {
                 target: self.target,
                 applied: &Applied { generation: self.workload.replicas.generation },
                 goal: &goal,
+                canary: self.workload.recorded_canary().filter(|record| record.aim == Aim::Gone),
                 began: self.began,
                 deadline: self.deadline,
                 still_ours: &|_| true,

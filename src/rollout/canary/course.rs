@@ -3,7 +3,7 @@
 //! One move at a time, each from what is there: it does not matter how far anybody has come before. More traffic is given
 //! last and taken first, so that none goes where nothing answers.
 
-use super::super::router::Router;
+use super::super::router::Unsplittable;
 use super::super::workload::{Health, Workload};
 use super::trouble::CanaryTrouble;
 use super::{Aim, Beside, Canary, CanaryRecord, canary_of};
@@ -30,16 +30,16 @@ pub enum Move {
 }
 
 /// The next move. `restored` says that the weights were put back already.
-pub fn next(record: &CanaryRecord, workload: &Workload, router: Option<&Router>, restored: bool) -> Move {
+pub fn next(record: &CanaryRecord, workload: &Workload, restored: bool) -> Move {
     match &record.aim {
-        Aim::Runs(canary) => onward(canary, workload, router),
+        Aim::Runs(canary) => onward(record, canary, workload),
         Aim::Gone => away(record, workload, restored),
     }
 }
 
-fn onward(canary: &Canary, workload: &Workload, router: Option<&Router>) -> Move {
-    let share = match (router, canary.percent, &workload.split) {
-        (Some(router), Some(percent), Some(Ok(split))) => Some((router, percent, split.percent)),
+fn onward(record: &CanaryRecord, canary: &Canary, workload: &Workload) -> Move {
+    let share = match (&record.route, canary.percent, &workload.split) {
+        (Some(route), Some(percent), Some(Ok(split))) => Some((&route.router, percent, split.percent)),
         (Some(_), Some(_), Some(Err(detail))) => {
             return Move::Blocked(CanaryTrouble::Unsplittable { detail: detail.clone() });
         }
@@ -80,18 +80,11 @@ fn onward(canary: &Canary, workload: &Workload, router: Option<&Router>) -> Move
 }
 
 fn away(record: &CanaryRecord, workload: &Workload, restored: bool) -> Move {
-    // Of a router that has gone nothing is left to restore; one that cannot be read may still send traffic.
-    if let (Some(weights), Some(Ok(split))) = (&record.weights, &workload.split)
-        && !restored
-        && split.weights != *weights
-    {
-        return Move::Restore;
-    }
-    if let (None, Some(Ok(split))) = (&record.weights, &workload.split)
-        && split.percent > 0.0
-        && workload.has_own_canary()
-    {
-        return Move::Give { percent: 0.0 };
+    match (&record.route, &workload.split) {
+        (Some(route), Some(Ok(split))) if !restored && split.weights != route.weights => return Move::Restore,
+        // Of a router that has gone nothing is left to restore; one that cannot be read may still send traffic.
+        (_, None | Some(Ok(_) | Err(Unsplittable::Missing { .. }))) => {}
+        (_, Some(Err(detail))) => return Move::Blocked(CanaryTrouble::Unsplittable { detail: detail.clone() }),
     }
     match &workload.beside {
         Some(Beside { is_ours: true, terminating: false, .. }) => Move::Delete,

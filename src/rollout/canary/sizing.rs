@@ -32,7 +32,7 @@ pub fn planned(rollout: &Rollout, workload: &Workload, phase: usize, step: usize
     let before = workload.recorded_canary().and_then(|record| record.canary()).filter(|_| workload.emergency.is_none());
     let at_least = before.map_or(1, |before| before.pods.max(1));
     let exposure = rollout.phases[phase].steps[step].exposure;
-    let (pods, percent) = match &rollout.header.router {
+    let (pods, percent) = match super::router(rollout, workload) {
         Some(router) => {
             routed(workload, router)?;
             let pods = pods(exposure, stable, |share| share * f64::from(stable)).max(at_least);

@@ -128,7 +128,7 @@ pub fn at(rollout: &Rollout, workload: &Workload, place: &StandingPlace) -> Opti
     if !beside.is(canary) {
         return Some(CanaryTrouble::Changed { deployment });
     }
-    let router = rollout.header.router.as_ref()?;
+    let router = super::router(rollout, workload)?;
     match (canary.percent, workload.split.as_ref()?) {
         (_, Err(detail)) => Some(CanaryTrouble::Unsplittable { detail: detail.clone() }),
         (Some(expected), Ok(split)) if !router.kind.is_near(split.percent, expected) => {

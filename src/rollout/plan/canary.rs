@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{NothingToRollBack, Operation, Plan, Record, restoring};
-use crate::rollout::canary::{self, Aim, Canary, CanaryRecord};
+use crate::rollout::canary::{self, Aim, Canary, CanaryRecord, Routed};
 use crate::rollout::declaration::{Flags, Rollout};
 use crate::rollout::position::Position;
 use crate::rollout::standing::StandingPlace;
@@ -17,16 +17,21 @@ pub(super) fn runs(
     operation: &Operation,
 ) -> Option<Box<CanaryRecord>> {
     let canary = canary::planned(rollout, workload, phase, step).ok()?;
-    let present = || workload.split.as_ref()?.as_ref().ok().map(|split| split.weights.clone());
-    let known = workload.recorded_canary().and_then(|record| record.weights.clone());
-    let weights = canary.percent.and_then(|_| known.or_else(present));
-    Some(Box::new(CanaryRecord { operation: operation.id.clone(), aim: Aim::Runs(canary), weights }))
+    let present = || {
+        let split = workload.split.as_ref()?.as_ref().ok()?;
+        Some(Routed { router: rollout.header.router.clone()?, weights: split.weights.clone() })
+    };
+    let route = known_route(workload).or_else(present);
+    // Without its weights a router could not be brought back.
+    if canary.percent.is_some() && route.is_none() {
+        return None;
+    }
+    Some(Box::new(CanaryRecord { operation: operation.id.clone(), aim: Aim::Runs(canary), route }))
 }
 
 /// No canary any more; None where there is none already.
 pub(super) fn gone(workload: &Workload, operation: &Operation) -> Option<Box<CanaryRecord>> {
-    let weights = workload.recorded_canary().and_then(|record| record.weights.clone());
-    let record = CanaryRecord { operation: operation.id.clone(), aim: Aim::Gone, weights };
+    let record = CanaryRecord { operation: operation.id.clone(), aim: Aim::Gone, route: known_route(workload) };
     workload.has_canary().then(|| Box::new(record))
 }
 
@@ -40,9 +45,12 @@ pub(super) fn as_before(
     let mut flags = workload.values();
     flags.extend(canary.flags.clone());
     let canary = Canary { flags, template: workload.fingerprint.clone(), arrived: false, ..canary.clone() };
-    let known = workload.recorded_canary().and_then(|record| record.weights.clone());
-    let weights = known.or_else(|| before.and_then(|before| before.weights.clone()));
-    Some(Box::new(CanaryRecord { operation: operation.id.clone(), aim: Aim::Runs(canary), weights }))
+    let route = known_route(workload).or_else(|| before?.route.clone());
+    Some(Box::new(CanaryRecord { operation: operation.id.clone(), aim: Aim::Runs(canary), route }))
+}
+
+fn known_route(workload: &Workload) -> Option<Routed> {
+    workload.recorded_canary()?.route.clone()
 }
 
 /// Whether the canary is to run any of these breakers otherwise than off.
