@@ -55,6 +55,7 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Promote(arguments) => block_on(promote::run(&context, &arguments)),
         Command::Rollback(arguments) if arguments.emergency.now => block_on(emergency::run(&context, &arguments)),
         Command::Rollback(arguments) if arguments.gradual => block_on(gradual::run(&context, &arguments)),
+        Command::Abort(arguments) => block_on(rollback::abort(&context, &arguments)),
         Command::Rollback(arguments) => block_on(rollback::run(&context, &arguments)),
         Command::History(arguments) => block_on(history::run(&context, &arguments)),
         Command::Why(arguments) => block_on(why::run(&context, &arguments)),

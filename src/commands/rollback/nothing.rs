@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::super::Context;
 use super::super::settle::Settling;
-use crate::cli::Rollback;
+use crate::cli::Back;
 use crate::cluster::{Applied, Cluster, Target};
 use crate::error::{Error, ExitStatus};
 use crate::output::change::{ChangeReport, Result as Outcome};
@@ -29,7 +29,7 @@ impl Nothing<'_> {
     /// The pods may still be on their way: an earlier rollback may have been left before it had arrived.
     pub(in crate::commands) async fn answer(
         &self,
-        arguments: &Rollback,
+        arguments: &Back,
         interrupted: &mut (impl Future<Output = ()> + Unpin),
     ) -> Result<ExitStatus, Error> {
         let why = why(self.reason)?;
