@@ -20,6 +20,7 @@ mod replacement;
 mod request;
 mod retry;
 mod revisions;
+mod router;
 mod surroundings;
 mod template;
 

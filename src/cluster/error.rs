@@ -56,6 +56,24 @@ pub enum Error {
         #[source]
         source: Refusal,
     },
+    #[error("cannot read {router} in namespace \"{namespace}\"")]
+    ReadRouter {
+        namespace: String,
+        router: String,
+        resource: &'static str,
+        #[source]
+        source: Refusal,
+    },
+    #[error("cannot patch {router} in namespace \"{namespace}\"")]
+    PatchRouter {
+        namespace: String,
+        router: String,
+        resource: &'static str,
+        #[source]
+        source: Refusal,
+    },
+    #[error("cannot divide the traffic by {router}: {detail}")]
+    DivideTraffic { router: String, detail: String },
     #[error("cannot write history to configmap \"{name}\" in namespace \"{namespace}\"")]
     WriteHistory {
         namespace: String,
@@ -166,6 +184,8 @@ impl Error {
             | Self::ListAllPods { source, .. }
             | Self::ListReplicaSets { source, .. }
             | Self::PatchDeployment { source, .. }
+            | Self::ReadRouter { source, .. }
+            | Self::PatchRouter { source, .. }
             | Self::ReadHistory { source, .. }
             | Self::WriteHistory { source, .. }
             | Self::WriteEvent { source, .. }
@@ -173,6 +193,7 @@ impl Error {
             Self::Kubeconfig { .. }
             | Self::Interrupted { .. }
             | Self::Connect { .. }
+            | Self::DivideTraffic { .. }
             | Self::NoContainer { .. }
             | Self::SeveralContainers { .. }
             | Self::NoRecord { .. }
@@ -194,6 +215,10 @@ impl Error {
         }
     }
 
+    fn is_of_router(&self) -> bool {
+        matches!(self, Self::ReadRouter { .. } | Self::PatchRouter { .. })
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         let (verb, object, namespace) = match self {
@@ -206,6 +231,7 @@ impl Error {
             Self::NoRecord { .. } | Self::SeveralRecords { .. } => {
                 return Some("name what to switch off: --deployment NAME --flag NAME [--flag NAME …]".to_owned());
             }
+            Self::DivideTraffic { .. } => return Some("check `traffic` in rollout.yaml, and that object".to_owned()),
             Self::Connect { .. } => return None,
             Self::Interrupted { .. } => return Some("cbctl status shows where things stand".to_owned()),
             Self::ReadDeployment { namespace, .. } => ("get", "deployments", namespace.as_str()),
@@ -215,6 +241,8 @@ impl Error {
             }
             Self::ListReplicaSets { namespace, .. } => ("list", "replicasets", namespace.as_str()),
             Self::PatchDeployment { namespace, .. } => ("patch", "deployments", namespace.as_str()),
+            Self::ReadRouter { namespace, resource, .. } => ("get", *resource, namespace.as_str()),
+            Self::PatchRouter { namespace, resource, .. } => ("patch", *resource, namespace.as_str()),
             Self::ReadHistory { namespace, .. } => ("get", "configmaps", namespace.as_str()),
             Self::WriteHistory { namespace, .. } => ("create and patch", "configmaps", namespace.as_str()),
             Self::WriteEvent { namespace, .. } => ("create", "events", namespace.as_str()),
@@ -228,6 +256,12 @@ impl Error {
                 "needs `{verb}` on {object}{}: the role in README \"Permissions\" gives it",
                 if namespace.is_empty() { String::new() } else { format!(" in namespace {namespace}") }
             )),
+            Refusal::Api { code: 404, .. } if self.is_of_router() => {
+                Some("check `traffic` in rollout.yaml, and the namespace (-n) and cluster (--context)".to_owned())
+            }
+            Refusal::Api { code: 409, .. } if self.is_of_router() => {
+                Some("somebody changed it meanwhile: look with `cbctl status`, then try again".to_owned())
+            }
             Refusal::Api { code: 404, .. } => {
                 Some("check `target` in rollout.yaml, and the namespace (-n) and cluster (--context)".to_owned())
             }
