@@ -72,6 +72,24 @@ pub enum Error {
     },
     #[error("the pod template of deployment \"{name}\" in namespace \"{namespace}\" has changed meanwhile")]
     TemplateChanged { namespace: String, name: String },
+    #[error("cannot read {router} in namespace \"{namespace}\"")]
+    ReadRouter {
+        namespace: String,
+        router: String,
+        resource: &'static str,
+        #[source]
+        source: Refusal,
+    },
+    #[error("cannot patch {router} in namespace \"{namespace}\"")]
+    PatchRouter {
+        namespace: String,
+        router: String,
+        resource: &'static str,
+        #[source]
+        source: Refusal,
+    },
+    #[error("cannot divide the traffic by {router}: {detail}")]
+    DivideTraffic { router: String, detail: String },
     #[error("cannot write history to configmap \"{name}\" in namespace \"{namespace}\"")]
     WriteHistory {
         namespace: String,
@@ -184,6 +202,8 @@ impl Error {
             | Self::PatchDeployment { source, .. }
             | Self::MakeCanary { source, .. }
             | Self::DeleteCanary { source, .. }
+            | Self::ReadRouter { source, .. }
+            | Self::PatchRouter { source, .. }
             | Self::ReadHistory { source, .. }
             | Self::WriteHistory { source, .. }
             | Self::WriteEvent { source, .. }
@@ -191,6 +211,7 @@ impl Error {
             Self::Kubeconfig { .. }
             | Self::Interrupted { .. }
             | Self::Connect { .. }
+            | Self::DivideTraffic { .. }
             | Self::NoContainer { .. }
             | Self::SeveralContainers { .. }
             | Self::TemplateChanged { .. }
@@ -213,6 +234,10 @@ impl Error {
         }
     }
 
+    fn is_of_router(&self) -> bool {
+        matches!(self, Self::ReadRouter { .. } | Self::PatchRouter { .. })
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         let (verb, object, namespace) = match self {
@@ -228,6 +253,7 @@ impl Error {
             Self::TemplateChanged { .. } => {
                 return Some("look with `cbctl status`, then try again".to_owned());
             }
+            Self::DivideTraffic { .. } => return Some("check `traffic` in rollout.yaml, and that object".to_owned()),
             Self::Connect { .. } => return None,
             Self::Interrupted { .. } => return Some("cbctl status shows where things stand".to_owned()),
             Self::ReadDeployment { namespace, .. } => ("get", "deployments", namespace.as_str()),
@@ -239,6 +265,8 @@ impl Error {
             Self::PatchDeployment { namespace, .. } => ("patch", "deployments", namespace.as_str()),
             Self::MakeCanary { namespace, .. } => ("create", "deployments", namespace.as_str()),
             Self::DeleteCanary { namespace, .. } => ("delete", "deployments", namespace.as_str()),
+            Self::ReadRouter { namespace, resource, .. } => ("get", *resource, namespace.as_str()),
+            Self::PatchRouter { namespace, resource, .. } => ("patch", *resource, namespace.as_str()),
             Self::ReadHistory { namespace, .. } => ("get", "configmaps", namespace.as_str()),
             Self::WriteHistory { namespace, .. } => ("create and patch", "configmaps", namespace.as_str()),
             Self::WriteEvent { namespace, .. } => ("create", "events", namespace.as_str()),
@@ -252,6 +280,12 @@ impl Error {
                 "needs `{verb}` on {object}{}: the role in README \"Permissions\" gives it",
                 if namespace.is_empty() { String::new() } else { format!(" in namespace {namespace}") }
             )),
+            Refusal::Api { code: 404, .. } if self.is_of_router() => {
+                Some("check `traffic` in rollout.yaml, and the namespace (-n) and cluster (--context)".to_owned())
+            }
+            Refusal::Api { code: 409, .. } if self.is_of_router() => {
+                Some("somebody changed it meanwhile: look with `cbctl status`, then try again".to_owned())
+            }
             Refusal::Api { code: 404, .. } => {
                 Some("check `target` in rollout.yaml, and the namespace (-n) and cluster (--context)".to_owned())
             }

@@ -21,8 +21,11 @@ pub(super) fn fingerprint(deployment: &Deployment, container: &str, flags: &BTre
         // An empty list and none are the same to Kubernetes.
         found.env = found.env.take().filter(|env| !env.is_empty());
     }
-    let json = serde_json::to_vec(&template).unwrap_or_default();
-    let mut hex: String = digest(&SHA256, &json).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    fingerprint_of(&serde_json::to_vec(&template).unwrap_or_default())
+}
+
+pub(super) fn fingerprint_of(json: &[u8]) -> String {
+    let mut hex: String = digest(&SHA256, json).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     hex.truncate(LENGTH);
     hex
 }
