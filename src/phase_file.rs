@@ -30,6 +30,8 @@ mod property_tests;
 #[cfg(test)]
 mod reading_condition_tests;
 #[cfg(test)]
+mod reading_target_tests;
+#[cfg(test)]
 mod reading_tests;
 #[cfg(test)]
 mod refusal_baseline_tests;
@@ -48,7 +50,11 @@ mod refusal_rollout_tests;
 #[cfg(test)]
 mod refusal_source_tests;
 #[cfg(test)]
+mod refusal_target_tests;
+#[cfg(test)]
 mod refusal_tests;
+#[cfg(test)]
+mod refusal_traffic_tests;
 mod relation;
 mod rollout_file;
 mod steps;
