@@ -38,6 +38,8 @@ mod refusal_baseline_tests;
 #[cfg(test)]
 mod refusal_breaker_tests;
 #[cfg(test)]
+mod refusal_check_tests;
+#[cfg(test)]
 mod refusal_condition_tests;
 #[cfg(test)]
 mod refusal_mapping_tests;

@@ -19,7 +19,7 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// Reads `{check: {http: /readinessz}}` or `{check: {command: [./smoke.sh]}}`.
 pub fn check(node: &Node) -> Result<Check, Fault> {
-    let node = Fields::open(node, "a check", &["check"])?.require("check")?;
+    let node = Fields::open(node, "a required check", &["check"])?.require("check")?;
     let fields = Fields::open(node, "a check", &["http", "port", "command", "timeout"])?;
     let (kind, value) = fields.one_of(&["http", "command"])?;
     let given = fields.get("timeout").map(timeout).transpose()?;
