@@ -69,14 +69,13 @@ mod unit;
 use std::fs;
 use std::path::Path;
 
-use ring::digest::{SHA256, digest};
-
 pub use self::error::Error;
 use self::error::clean;
 pub use self::folders::find as find_rollouts;
 pub use self::nearest::nearest;
 use self::order::Entry;
 use crate::rollout::declaration::{Header, Rollout};
+use crate::rollout::history::page::seal;
 use crate::rollout::name::PhaseName;
 
 const ROLLOUT_FILE: &str = "rollout.yaml";
@@ -119,12 +118,12 @@ fn parse_phase(file: &PhaseFile, path: String, text: String, header: &Header) ->
     }
 }
 
-/// What a text is told by: enough hexadecimal digits that no other one has them by chance.
+/// What the text of a phase is told by: enough digits that no other one has them by chance.
 fn fingerprint(text: &str) -> String {
     const LENGTH: usize = 16;
-    let mut hex: String = digest(&SHA256, text.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    hex.truncate(LENGTH);
-    hex
+    let mut fingerprint = seal(text);
+    fingerprint.truncate(LENGTH);
+    fingerprint
 }
 
 /// A file named like one of a phase.

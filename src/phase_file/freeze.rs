@@ -5,7 +5,7 @@
 
 use jiff::Zoned;
 use jiff::civil::DateTime;
-use jiff::tz::{AmbiguousZoned, TimeZone, TimeZoneDatabase};
+use jiff::tz::{AmbiguousZoned, TimeZone, TimeZoneDatabase, TimeZoneName};
 
 use super::error::{Fault, excerpt};
 use super::fields::{Fields, list, text};
@@ -70,7 +70,7 @@ fn zone(node: &Node) -> Result<TimeZone, Fault> {
         return Ok(zone);
     }
     let names: Vec<_> = zones.available().collect();
-    let names = || names.iter().map(|name| name.as_str());
+    let names = || names.iter().map(TimeZoneName::as_str);
     let is_city = |name: &&str| name.rsplit('/').next().is_some_and(|city| city.eq_ignore_ascii_case(text));
     Err(Fault::new(node.place, format!("unknown time zone `{}`", excerpt(text)))
         .label("an IANA name, such as Europe/Berlin")
