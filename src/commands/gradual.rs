@@ -200,7 +200,7 @@ impl Gradual<'_> {
             Sent::Nothing(seen, ()) | Sent::Overtaken { now: seen, .. } => return Err(overtaken(&seen)),
         };
         let left = plan.outcome(&before);
-        self.context.printer.tell(&change::announcement(&change::restored(&plan), &left.deployment, &plan));
+        self.context.printer.tell(&change::announcement(&change::restored(&plan), &before, &plan));
         let settling = Settling {
             context: self.context,
             cluster: self.cluster,

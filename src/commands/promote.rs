@@ -13,7 +13,7 @@ use super::{Aim, Context, Look, known_phase, now, operation, target_of};
 use crate::cli::Promote;
 use crate::cluster::{Applied, Cluster, Ended, Found, Target, Wait, retry};
 use crate::error::{Error, ExitStatus};
-use crate::output::canary::entered as canary_entered;
+use crate::output::canary::{CanaryChange, entered as canary_entered};
 use crate::output::change::{self, ChangeReport, Result as Outcome};
 use crate::output::check::{CheckReport, destination};
 use crate::output::in_one_line;
@@ -69,11 +69,12 @@ pub(super) async fn run(context: &Context, arguments: &Promote) -> Result<ExitSt
     }
 
     let to = destination(&rollout, decision.route.destination);
-    context.printer.tell(&change::announcement(&to, &workload.deployment, &plan));
+    context.printer.tell(&change::announcement(&to, &workload, &plan));
     let promotion = Promotion {
         context,
         cluster: &cluster,
         rollout: &rollout,
+        before: &workload,
         target: target_of(&rollout),
         to,
         operation,
@@ -88,6 +89,8 @@ struct Promotion<'a> {
     context: &'a Context,
     cluster: &'a Cluster,
     rollout: &'a Rollout,
+    /// What it was decided on.
+    before: &'a Workload,
     target: Target,
     /// The step in words.
     to: String,
@@ -336,6 +339,8 @@ impl Promotion<'_> {
         report.operation = (result != Outcome::DryRun).then(|| self.operation.id.clone());
         report.place = applied.record.place().cloned();
         report.changes = applied.changes.iter().map(change::Applied::of).collect();
+        let made = applied.canary.as_deref().filter(|_| result != Outcome::RolledBack);
+        report.canary = made.map(|record| CanaryChange::of(record, self.before));
         report.pods = pods;
         report.next = (result == Outcome::Done).then(|| "next: cbctl check".to_owned());
         report

@@ -12,6 +12,7 @@ use super::{Context, now, operation, target};
 use crate::cli::{Back, Rollback};
 use crate::cluster::{Cluster, Target, retry};
 use crate::error::{Error, ExitStatus};
+use crate::output::canary::CanaryChange;
 use crate::output::change::{self, ChangeReport, Result as Outcome};
 use crate::output::progress::overtaken;
 use crate::phase_file;
@@ -69,7 +70,7 @@ async fn go_back(context: &Context, form: &Form, arguments: &Back) -> Result<Exi
             }
         };
     let done = change::restored(&plan);
-    context.printer.tell(&change::announcement(&done, &before.deployment, &plan));
+    context.printer.tell(&change::announcement(&done, &before, &plan));
     let report = |result, headline| report(form, &before, &operation, &plan, result, headline);
     if arguments.write.dry_run {
         context.printer.answer(&report(Outcome::DryRun, "dry run: the API server accepts the change".to_owned()));
@@ -146,6 +147,7 @@ fn report(
     report.operation = (result != Outcome::DryRun).then(|| operation.id.clone());
     report.place = plan.record.place().cloned();
     report.changes = plan.changes.iter().map(change::Applied::of).collect();
+    report.canary = plan.canary.as_deref().map(|record| CanaryChange::of(record, before));
     report.kept = plan.kept().cloned().collect();
     report
 }

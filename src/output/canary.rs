@@ -1,7 +1,9 @@
 //! A canary, in words: what is wrong with it and what lifts that, and what becomes of it.
 
+use serde::Serialize;
+
 use super::words::{percent, plural};
-use crate::rollout::canary::{Canary, CanaryTrouble, Move, by_pods};
+use crate::rollout::canary::{Canary, CanaryRecord, CanaryTrouble, Move, by_pods, canary_of};
 use crate::rollout::router::Unsplittable;
 use crate::rollout::workload::Workload;
 
@@ -83,6 +85,59 @@ pub fn about_to(moved: &Move, deployment: &str, router: Option<&str>) -> Option<
         Move::Adapt => Some(format!("deployment/{deployment} is brought to what is recorded")),
         Move::Delete => Some(format!("deployment/{deployment} is deleted")),
         Move::Wait | Move::Done | Move::Failed(_) | Move::Blocked(_) => None,
+    }
+}
+
+/// What becomes of a canary.
+#[derive(Debug, Clone, Serialize)]
+pub struct CanaryChange {
+    deployment: String,
+    pods_before: u32,
+    pods: u32,
+    /// Of the traffic, where a router gives it, in percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    percent: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    router: Option<String>,
+}
+
+impl CanaryChange {
+    /// What this record makes of what was there.
+    pub fn of(record: &CanaryRecord, before: &Workload) -> Self {
+        let beside = before.beside.as_ref().filter(|beside| beside.is_ours);
+        let found = beside.and_then(|beside| u32::try_from(beside.replicas.desired).ok());
+        let router = record.route.as_ref().map(|route| route.router.object());
+        Self {
+            deployment: canary_of(&before.deployment),
+            pods_before: found.unwrap_or_default(),
+            pods: record.canary().map_or(0, |canary| canary.pods),
+            percent: router.is_some().then(|| record.canary().and_then(|canary| canary.percent).unwrap_or_default()),
+            router,
+        }
+    }
+
+    /// Objects, and what becomes of each.
+    pub fn rows(&self) -> Vec<Vec<String>> {
+        let deployment = format!("  deployment/{}", self.deployment);
+        let pods = vec![deployment, "pods".to_owned(), format!("{} -> {}", self.pods_before, self.pods)];
+        let traffic = self.router.iter().zip(self.percent).map(|(router, percent)| {
+            let given =
+                if percent > 0.0 { format!("{} to the canary", share(percent)) } else { "as before".to_owned() };
+            vec![format!("  {router}"), "traffic".to_owned(), given]
+        });
+        std::iter::once(pods).chain(traffic).collect()
+    }
+
+    /// What is about to happen, in short.
+    pub fn announced(&self) -> String {
+        let given = self
+            .percent
+            .filter(|percent| *percent > 0.0)
+            .map(|percent| format!(" and {} of the traffic", share(percent)));
+        match self.pods {
+            0 => "the canary goes".to_owned(),
+            pods => format!("{}{}", plural(u64::from(pods), "canary pod"), given.unwrap_or_default()),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::canary::CanaryChange;
 use super::obstacle::{value_of, value_text};
 use super::words::{duration, plural, since};
 use super::{Report, SCHEMA, table};
@@ -12,7 +13,7 @@ use crate::rollout::plan::{Change, Plan, Record};
 use crate::rollout::position::Place;
 use crate::rollout::progress::Spread;
 use crate::rollout::template::TemplateChange;
-use crate::rollout::workload::{FlagSource, FlagValue};
+use crate::rollout::workload::{FlagSource, FlagValue, Workload};
 
 /// What became of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -44,6 +45,8 @@ pub struct ChangeReport {
     /// Where the rollout stands afterwards.
     pub place: Option<Place>,
     pub changes: Vec<Applied>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary: Option<CanaryChange>,
     /// Breakers that stay off, though what is restored has them on.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<FlagName>,
@@ -77,6 +80,7 @@ impl ChangeReport {
             exit: result.exit_status() as u8,
             place: None,
             changes: Vec::new(),
+            canary: None,
             kept: Vec::new(),
             pods: None,
             headline,
@@ -111,7 +115,7 @@ impl Report for ChangeReport {
         if self.result == Result::Unverified {
             return Vec::new();
         }
-        let mut lines = changes(&self.deployment, &self.changes);
+        let mut lines = changes(&self.deployment, &self.changes, self.canary.as_ref());
         lines.push(self.headline.clone());
         if !self.kept.is_empty() {
             let kept: Vec<&str> = self.kept.iter().map(FlagName::as_str).collect();
@@ -142,15 +146,19 @@ pub fn restored(plan: &Plan) -> String {
 }
 
 /// What is about to happen.
-pub fn announcement(to: &str, deployment: &str, plan: &Plan) -> String {
-    match plan.changes.len() {
+pub fn announcement(to: &str, before: &Workload, plan: &Plan) -> String {
+    let deployment = &before.deployment;
+    let canary = plan.canary.as_deref().map(|record| CanaryChange::of(record, before).announced());
+    let of_flags = match plan.changes.len() {
+        0 if canary.is_some() => return format!("{to}: {}", canary.unwrap_or_default()),
         0 if plan.template.is_some() => format!("{to}: every pod of deployment/{deployment} is replaced"),
         0 => format!("{to}: no flag of deployment/{deployment} changes"),
         changes => format!("{to}: {} of deployment/{deployment} change", plural(changes as u64, "flag")),
-    }
+    };
+    canary.map_or(of_flags.clone(), |canary| format!("{of_flags}, {canary}"))
 }
 
-fn changes(deployment: &str, changes: &[Applied]) -> Vec<String> {
+fn changes(deployment: &str, changes: &[Applied], canary: Option<&CanaryChange>) -> Vec<String> {
     let rows = changes.iter().enumerate().map(|(index, change)| {
         let object = if index == 0 { format!("  deployment/{deployment}") } else { String::new() };
         let change_text = match &change.before {
@@ -159,7 +167,7 @@ fn changes(deployment: &str, changes: &[Applied]) -> Vec<String> {
         };
         vec![object, change.flag.to_string(), change_text]
     });
-    table::lines(&[], &[], rows)
+    table::lines(&[], &[], rows.chain(canary.into_iter().flat_map(CanaryChange::rows)))
 }
 
 /// How long an operation took.

@@ -3,6 +3,7 @@
 //!
 //! Deployment, container, labels, rollout and namespace all have different names, so that mixing them up shows.
 
+pub mod canary;
 pub mod cluster;
 pub mod files;
 pub mod proxy;

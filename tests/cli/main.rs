@@ -26,10 +26,10 @@ mod permissions;
 mod progress;
 mod prometheus_faults;
 mod promote;
-
 mod references;
 mod rehearse;
 mod rollback;
+mod steps;
 mod story;
 mod template;
 mod texts;

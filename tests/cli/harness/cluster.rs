@@ -110,7 +110,7 @@ impl World {
             let counts = [status.replicas, status.updated_replicas, status.available_replicas];
             let settled = status.observed_generation == deployment.metadata.generation
                 && counts.iter().all(|count| count.unwrap_or_default() == wanted);
-            (settled && self.pods().await.len() == usize::try_from(wanted).ok()?).then_some(())
+            (settled && self.stable_pods().await.len() == usize::try_from(wanted).ok()?).then_some(())
         })
         .await;
     }

@@ -50,6 +50,24 @@ steps:
   - {expose: full, bake: 0s}
 "#;
 
+/// As [`CACHE`], with a part of the service first.
+const STEPPED_CACHE: &str = r#"apiVersion: cbctl.dev/v1
+kind: Phase
+name: cache
+title: Cache canary
+flags: {CB_CACHE_ENABLED: "true", CB_CACHE_OP_TIMEOUT_MS: "3000"}
+requires:
+  - {phase: shadow, complete_for: 0s}
+steps:
+  - {expose: {pods: 1}, bake: 0s}
+  - {expose: {traffic: 50%}, bake: 0s}
+  - {expose: full, bake: 0s}
+"#;
+
+/// The same as [`UNGATED`], with a canary in the second phase.
+pub const STEPPED: &[(&str, &str)] =
+    &[("rollout.yaml", ROLLOUT), ("10-shadow.yaml", SHADOW), ("20-cache.yaml", STEPPED_CACHE), ("30-http.yaml", HTTP)];
+
 /// Phases that only order and what a test adds hold up.
 pub const UNGATED: &[(&str, &str)] =
     &[("rollout.yaml", ROLLOUT), ("10-shadow.yaml", SHADOW), ("20-cache.yaml", CACHE), ("30-http.yaml", HTTP)];

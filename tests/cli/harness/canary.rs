@@ -1,0 +1,62 @@
+//! The canary that cbctl makes, as its tests see it.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+
+use super::{World, files, until};
+
+pub const CANARY: &str = "storefront-canary";
+
+impl World {
+    /// A healthy service of two pods that has been promoted to shadow, before a phase with canary steps.
+    pub async fn before_a_canary() -> Self {
+        let world = Self::empty().await;
+        world.write_files(files::STEPPED);
+        world.deploy(|_| ()).await;
+        world.promote_through(&["shadow"]).await;
+        world
+    }
+
+    /// The same, so many steps into that phase.
+    pub async fn at_step(steps: usize) -> Self {
+        let world = Self::before_a_canary().await;
+        for _ in 0..steps {
+            world.cbctl(&["promote", "cache"]).await.expect(0, &["done in"]);
+        }
+        world
+    }
+
+    pub async fn canary(&self) -> Option<Deployment> {
+        self.deployments().get_opt(CANARY).await.unwrap()
+    }
+
+    /// Pods of the canary that are there, those that end included.
+    pub async fn canary_pods(&self) -> Vec<Pod> {
+        self.pods().await.into_iter().filter(is_canary).collect()
+    }
+
+    /// All others of the service.
+    pub async fn stable_pods(&self) -> Vec<Pod> {
+        self.pods().await.into_iter().filter(|pod| !is_canary(pod)).collect()
+    }
+
+    /// A flag's literal value in the canary's template.
+    pub async fn canary_flag(&self, flag: &str) -> Option<String> {
+        let pod = self.canary().await?.spec?.template.spec?;
+        let env = pod.containers.into_iter().next()?.env?;
+        env.into_iter().find(|entry| entry.name == flag)?.value
+    }
+
+    /// Nothing of a canary is left: no Deployment, no pod, no record.
+    pub async fn until_no_canary(&self) {
+        until("nothing of the canary is left", async || {
+            let gone = self.canary().await.is_none() && self.canary_pods().await.is_empty();
+            (gone && self.record("rollout-canary").await.is_none()).then_some(())
+        })
+        .await;
+    }
+}
+
+fn is_canary(pod: &Pod) -> bool {
+    pod.metadata.labels.iter().flatten().any(|(key, _)| key == "cbctl.dev/canary")
+}
