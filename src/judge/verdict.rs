@@ -62,6 +62,26 @@ pub struct Evidence {
     pub(super) coverage: Option<f64>,
     pub(super) newest: Timestamp,
     pub(super) finding: Finding,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub(super) apart: Option<Box<Apart>>,
+}
+
+/// Where a canary is judged apart from the stable pods beside it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Apart {
+    /// Which pods the finding is about.
+    pub pods: Pods,
+    /// What the stable pods show in the same window, where the canary's share of something was judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stable: Option<Finding>,
+}
+
+/// One of two groups of pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pods {
+    Canary,
+    Stable,
 }
 
 impl Evidence {
@@ -72,6 +92,51 @@ impl Evidence {
 
     pub fn finding(&self) -> &Finding {
         &self.finding
+    }
+
+    /// Which pods it is about, where a canary is judged apart.
+    pub fn pods(&self) -> Option<Pods> {
+        self.apart.as_ref().map(|apart| apart.pods)
+    }
+
+    /// What the stable pods show beside the canary that it is about.
+    pub fn stable(&self) -> Option<&Finding> {
+        self.apart.as_ref()?.stable.as_ref()
+    }
+}
+
+impl Judgement {
+    /// What it stands on, or what there is so far.
+    pub fn evidence(&self) -> Option<&Evidence> {
+        match self {
+            Self::Met(evidence) | Self::Unmet(evidence) => Some(evidence),
+            Self::Inconclusive(_, evidence) => evidence.as_deref(),
+            Self::Missing(_) | Self::Error(_) => None,
+        }
+    }
+
+    fn evidence_mut(&mut self) -> Option<&mut Evidence> {
+        match self {
+            Self::Met(evidence) | Self::Unmet(evidence) => Some(evidence),
+            Self::Inconclusive(_, evidence) => evidence.as_deref_mut(),
+            Self::Missing(_) | Self::Error(_) => None,
+        }
+    }
+
+    /// The same, as what one of two groups of pods has led to.
+    pub(super) fn of(mut self, pods: Pods, stable: Option<Finding>) -> Self {
+        if let Some(evidence) = self.evidence_mut() {
+            evidence.apart = Some(Box::new(Apart { pods, stable }));
+        }
+        self
+    }
+
+    /// The same where a router divides the traffic: there the number of pods promises the canary nothing.
+    pub fn routed(mut self) -> Self {
+        if let Some(Evidence { finding: Finding::Comparison(comparison), .. }) = self.evidence_mut() {
+            comparison.uneven_traffic = None;
+        }
+        self
     }
 }
 
@@ -211,6 +276,8 @@ pub struct Stuck {
 pub enum Gap {
     /// The Deployment has no pod to judge.
     NoPods,
+    /// No pod of the canary is there, and the stable pods are not judged in its place.
+    NoCanary,
     /// Pods of more than one template run: there is no one thing to judge yet.
     RolloutInProgress,
     /// Time since the change is shorter than the window.

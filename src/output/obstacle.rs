@@ -1,5 +1,6 @@
 //! What holds a promotion up, in words, each with what lifts it.
 
+use super::step;
 use super::words::{duration, percent};
 use crate::rollout::route::Obstacle;
 use crate::rollout::standing::{Drift, Unusable};
@@ -26,7 +27,8 @@ pub fn obstacle(obstacle: &Obstacle) -> String {
         Obstacle::Baking { phase, step, steps, have, need } => {
             let left = need.saturating_sub(*have);
             format!(
-                "{phase}, step {step} of {steps} bakes: {} of {}, {} more",
+                "{} bakes: {} of {}, {} more",
+                step::numbered(phase, *step, *steps),
                 duration(*have),
                 duration(*need),
                 duration(left)
@@ -39,8 +41,8 @@ pub fn obstacle(obstacle: &Obstacle) -> String {
         }
         Obstacle::Unsigned { name } => format!("signed {name}: nobody yet: cbctl sign-off {name}"),
         Obstacle::Exposure { phase, step, steps } => format!(
-            "{phase}, step {step} of {steps} exposes a part of the service; this version can only expose all of it \
-             (expose: full)"
+            "{} exposes a part of the service; this version can only expose all of it (expose: full)",
+            step::numbered(phase, *step, *steps)
         ),
         Obstacle::Unmanageable { flag, source } => {
             let adopt = if source.is_restorable() { ", or --adopt takes it over" } else { "" };
