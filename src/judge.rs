@@ -6,6 +6,7 @@
 //!
 //! It does not know phases, Kubernetes, or how Prometheus is asked.
 
+pub mod apart;
 pub mod breaker;
 pub mod comparison;
 pub mod condition;
@@ -32,49 +33,16 @@ mod tests;
 
 use condition::{Condition, Measure, NoData, Role};
 use samples::{Group, Look, Samples, Scope};
-use verdict::{Evidence, Finding, Gap, Judgement, Pods, Trouble};
+use verdict::{Gap, Judgement, Trouble};
 
 /// Judges one condition on what one look at the world found.
 ///
 /// A gate looks at the canary alone where one is judged apart; a trigger at the stable pods as well, and the worse of the
 /// two counts.
 pub fn judge(condition: &Condition, look: &Look) -> Judgement {
-    let Some(stable) = &look.stable else { return judge_group(condition, &look.judged, None) };
-    let of_canary = judge_canary(condition, &look.judged, stable);
-    if condition.compares() {
-        return of_canary;
-    }
-    let of_stable = judge_group(condition, stable, None);
-    let figure = of_stable.evidence().map(Evidence::finding).filter(|finding| matches!(finding, Finding::Share(_)));
-    let figure = figure.cloned();
-    let (judgement, pods, beside) = match condition.role {
-        Role::Trigger if rank(&of_stable) < rank(&of_canary) => (of_stable, Pods::Stable, None),
-        Role::Trigger | Role::Gate => (of_canary, Pods::Canary, figure),
-    };
-    // What a query asks for is not about one of the two.
-    if matches!(condition.measure, Measure::Query(_)) { judgement } else { judgement.of(pods, beside) }
-}
-
-/// Judges the canary's pods. Where there is none, nothing else is judged in its place.
-fn judge_canary(condition: &Condition, canary: &Group, stable: &Group) -> Judgement {
-    match judge_group(condition, canary, Some(stable)) {
-        Judgement::Inconclusive(Gap::NoPods, found) => Judgement::Inconclusive(Gap::NoCanary, found),
-        Judgement::Missing(Gap::NoPods) => Judgement::Missing(Gap::NoCanary),
-        judgement @ (Judgement::Met(_)
-        | Judgement::Unmet(_)
-        | Judgement::Inconclusive(..)
-        | Judgement::Missing(_)
-        | Judgement::Error(_)) => judgement,
-    }
-}
-
-/// What a trigger says, worst first.
-fn rank(judgement: &Judgement) -> u8 {
-    match judgement {
-        Judgement::Met(_) => 0,
-        Judgement::Error(_) => 1,
-        Judgement::Missing(_) | Judgement::Inconclusive(..) => 2,
-        Judgement::Unmet(_) => 3,
+    match &look.stable {
+        None => judge_group(condition, &look.judged, None),
+        Some(stable) => apart::judge(condition, &look.judged, stable),
     }
 }
 
@@ -169,7 +137,7 @@ impl Gap {
     fn is_lack_of_data(&self) -> bool {
         match self {
             Self::NoPods
-            | Self::NoCanary
+            | Self::NoPodsInCanary
             | Self::NoSeries { .. }
             | Self::MissingPods { .. }
             | Self::TooFewSamples { .. }

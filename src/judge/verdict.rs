@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::apart::Apart;
 use super::condition::StuckState;
 
 /// The verdict on one condition.
@@ -66,24 +67,6 @@ pub struct Evidence {
     pub(super) apart: Option<Box<Apart>>,
 }
 
-/// Where a canary is judged apart from the stable pods beside it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Apart {
-    /// Which pods the finding is about.
-    pub pods: Pods,
-    /// What the stable pods show in the same window, where the canary's share of something was judged.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stable: Option<Finding>,
-}
-
-/// One of two groups of pods.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Pods {
-    Canary,
-    Stable,
-}
-
 impl Evidence {
     /// The end of the window.
     pub fn to(&self) -> Timestamp {
@@ -92,51 +75,6 @@ impl Evidence {
 
     pub fn finding(&self) -> &Finding {
         &self.finding
-    }
-
-    /// Which pods it is about, where a canary is judged apart.
-    pub fn pods(&self) -> Option<Pods> {
-        self.apart.as_ref().map(|apart| apart.pods)
-    }
-
-    /// What the stable pods show beside the canary that it is about.
-    pub fn stable(&self) -> Option<&Finding> {
-        self.apart.as_ref()?.stable.as_ref()
-    }
-}
-
-impl Judgement {
-    /// What it stands on, or what there is so far.
-    pub fn evidence(&self) -> Option<&Evidence> {
-        match self {
-            Self::Met(evidence) | Self::Unmet(evidence) => Some(evidence),
-            Self::Inconclusive(_, evidence) => evidence.as_deref(),
-            Self::Missing(_) | Self::Error(_) => None,
-        }
-    }
-
-    fn evidence_mut(&mut self) -> Option<&mut Evidence> {
-        match self {
-            Self::Met(evidence) | Self::Unmet(evidence) => Some(evidence),
-            Self::Inconclusive(_, evidence) => evidence.as_deref_mut(),
-            Self::Missing(_) | Self::Error(_) => None,
-        }
-    }
-
-    /// The same, as what one of two groups of pods has led to.
-    pub(super) fn of(mut self, pods: Pods, stable: Option<Finding>) -> Self {
-        if let Some(evidence) = self.evidence_mut() {
-            evidence.apart = Some(Box::new(Apart { pods, stable }));
-        }
-        self
-    }
-
-    /// The same where a router divides the traffic: there the number of pods promises the canary nothing.
-    pub fn routed(mut self) -> Self {
-        if let Some(Evidence { finding: Finding::Comparison(comparison), .. }) = self.evidence_mut() {
-            comparison.uneven_traffic = None;
-        }
-        self
     }
 }
 
@@ -277,7 +215,7 @@ pub enum Gap {
     /// The Deployment has no pod to judge.
     NoPods,
     /// No pod of the canary is there, and the stable pods are not judged in its place.
-    NoCanary,
+    NoPodsInCanary,
     /// Pods of more than one template run: there is no one thing to judge yet.
     RolloutInProgress,
     /// Time since the change is shorter than the window.

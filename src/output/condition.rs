@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::words::{count, number, plural, some};
 use super::{exposure, finding, trouble};
+use crate::judge::apart::Pods;
 use crate::judge::condition::{Comparison, Condition, Measure, Method, Role};
-use crate::judge::verdict::{Evidence, Fault, Gap, Judgement, Pods};
+use crate::judge::verdict::{Evidence, Fault, Gap, Judgement};
 use crate::rollout::decision::{Checked, Judged, Outcome};
 use crate::rollout::declaration::{Check, Probe};
 use crate::rollout::exposure::CanaryShare;

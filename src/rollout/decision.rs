@@ -1,5 +1,8 @@
 //! What the route, the gates and the triggers say together.
 
+#[cfg(test)]
+mod tests;
+
 use super::declaration::{Check, Gate, Rollout, Step};
 use super::exposure::{self, CanaryShare};
 use super::name::SignOffName;

@@ -249,5 +249,6 @@ fn interval(part: u64, all: u64) -> (f64, f64) {
     let square = SURE * SURE / clumps;
     let center = (share + square / 2.0) / (1.0 + square);
     let reach = (share * (1.0 - share) * square + square * square / 4.0).sqrt() / (1.0 + square);
-    ((center - reach).max(0.0), (center + reach).min(1.0))
+    // Without the dust of the arithmetic.
+    ((center - reach).clamp(0.0, share), (center + reach).clamp(share, 1.0))
 }

@@ -96,7 +96,9 @@ fn is_after(at: Option<Timestamp>, change: Timestamp) -> bool {
 mod tests {
     use std::collections::BTreeMap;
 
+    use super::super::canary::{Aim, CanaryRecord};
     use super::super::decision::{Judged, Outcome};
+    use super::super::declaration::Exposure;
     use super::super::tests::{rollout, workload};
     use super::*;
 
@@ -147,6 +149,19 @@ mod tests {
         for (pod, outcome, why) in cases {
             assert_eq!(signals(1, vec![healthy(), pod]).1, outcome, "{why}");
         }
+    }
+
+    #[test]
+    fn a_canary_of_the_rollout_runs_nothing_but_the_change() {
+        let mut rollout = rollout();
+        rollout.phases[1].steps[0].exposure = Exposure::Pods(1);
+        let place = |step| StandingPlace { phase: 1, step, since: at(SINCE) };
+        // It was seen to run at SINCE, and therefore started before.
+        let canary = vec![pod("canary", 900, 3, Some("crash loop"), false)];
+        let record = CanaryRecord { operation: String::new(), aim: Aim::Gone, weights: None };
+        let workload = Workload { canary, canary_record: Some(Ok(record)), ..workload(&[]) };
+        assert_eq!(PodSignals::of(&rollout, &workload, &place(0)).crash_loops, ["canary"]);
+        assert_eq!(PodSignals::of(&rollout, &workload, &place(1)), PodSignals::default(), "it is about to go");
     }
 
     #[test]

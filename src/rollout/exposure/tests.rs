@@ -135,7 +135,8 @@ fn the_measured_share_is_held_against_that_of_the_pods() {
     let cases = [
         (10.0, None, "as many as every other pod"),
         (4.0, None, "fewer, but more than a third"),
-        (20.0, None, "twice as many are not five points more for certain"),
+        (14.0, None, "more, but not half as many again"),
+        (20.0, Some(Uneven::TooGreat), "twice as many"),
         (0.0, Some(Uneven::TooSmall), "nothing"),
         (1.0, Some(Uneven::TooSmall), "a tenth"),
         (40.0, Some(Uneven::TooGreat), "four times as many"),
