@@ -76,7 +76,7 @@ impl ConditionReport {
                 let row = share.uneven.map(|uneven| exposure::row(share, uneven));
                 Self { exposure: Some((**share).clone()), row, ..Self::plain("exposure".to_owned(), verdict, String::new()) }
             }
-            Judged::NothingJudged => Self::plain(
+            Judged::Nothing => Self::plain(
                 "gates".to_owned(),
                 "held",
                 "nothing is left to be judged at a full step, where no canary runs beside stable pods: every gate compares \

@@ -30,7 +30,7 @@ pub enum Judged {
     /// How much of the service the canary has, which others rely on to have seen it work.
     Exposure(Box<CanaryShare>),
     /// Every measured gate compares a canary with the stable pods, and there is none.
-    NothingJudged,
+    Nothing,
     /// What Kubernetes itself says of the pods; a trigger of every place, declared or not.
     Pods(PodSignals),
 }
@@ -133,7 +133,7 @@ pub fn decide(
         false => judge(condition),
     };
     let measured = |condition: &Condition| Judged::Measured(Box::new(condition.clone()), Box::new(judge(condition)));
-    let nothing = nothing_is_judged(rollout, workload, &route).then_some(Judged::NothingJudged);
+    let nothing = nothing_is_judged(rollout, workload, &route).then_some(Judged::Nothing);
     let share = share.filter(|_| route.gates_of.is_some()).map(|share| Judged::Exposure(Box::new(share)));
     let gates = gates(rollout, workload, &route)
         .into_iter()
@@ -157,7 +157,7 @@ impl Judged {
     /// What this one alone would decide.
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::SignOff(_, None) | Self::Check(_, Checked::Failed(_)) | Self::NothingJudged => Outcome::Held,
+            Self::SignOff(_, None) | Self::Check(_, Checked::Failed(_)) | Self::Nothing => Outcome::Held,
             Self::Exposure(share) if share.uneven.is_some() => Outcome::Held,
             Self::Check(_, Checked::NotRun) => Outcome::Inconclusive,
             Self::Pods(pods) if !pods.crash_loops.is_empty() => Outcome::RollBack,

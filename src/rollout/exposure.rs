@@ -217,13 +217,16 @@ impl Counted {
         self.requests.iter().sum()
     }
 
+    /// Requests and pods of each block.
+    fn blocks(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.requests.iter().copied().zip(self.pods.iter().copied())
+    }
+
     /// The share that its number of pods gives it, weighted by when the requests came: either group may have been scaled
     /// meanwhile.
     fn of_pods(&self, others: &Self) -> Option<f64> {
         let (mut expected, mut all) = (0.0, 0.0);
-        let counts = |counted: &Self| counted.requests.iter().copied().zip(counted.pods.iter().copied()).collect();
-        let (own, others): (Vec<(u64, u64)>, Vec<(u64, u64)>) = (counts(self), counts(others));
-        for ((own, own_pods), (others, other_pods)) in own.into_iter().zip(others) {
+        for ((own, own_pods), (others, other_pods)) in self.blocks().zip(others.blocks()) {
             let (requests, pods) = (as_float(own + others), as_float(own_pods + other_pods));
             if pods > 0.0 {
                 expected += requests * as_float(own_pods) / pods;

@@ -1,5 +1,7 @@
 //! A canary beside stable pods: which of the two a verdict is about.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test names what it expects")]
+
 use super::*;
 use crate::judge::condition::{Metric, NoData};
 use crate::judge::samples::Scope;

@@ -53,7 +53,7 @@ fn judged(rollout: &Rollout, workload: &Workload, route: Route) -> Vec<String> {
     let word = |judged: &Judged| match judged {
         Judged::Measured(condition, _) => condition.text.clone(),
         Judged::SignOff(name, _) => format!("signed {name}"),
-        Judged::NothingJudged => "nothing".to_owned(),
+        Judged::Nothing => "nothing".to_owned(),
         Judged::Check(..) | Judged::Exposure(_) | Judged::Pods(_) => "something else".to_owned(),
     };
     let words: Vec<String> = gates.iter().chain(&triggers).map(word).collect();
@@ -111,7 +111,7 @@ fn a_full_step_at_which_every_gate_compares_is_no_pass() {
     assert_eq!(of(&[], 1), Vec::<String>::new());
     let target = with(&["baseline"], &[], [&[], &["p95"]]);
     assert_eq!(judged(&target, &workload(&[]), route(1, 1, Some(1))), ["p95"], "its target has one of its own");
-    assert_eq!(Judged::NothingJudged.outcome(), Outcome::Held);
+    assert_eq!(Judged::Nothing.outcome(), Outcome::Held);
 }
 
 #[test]
