@@ -37,6 +37,7 @@ use crate::phase_file;
 use crate::prometheus::{Access, Prometheus};
 use crate::rollout::decision::{self, Decision};
 use crate::rollout::declaration::{Header, Rollout};
+use crate::rollout::exposure::CanaryShare;
 use crate::rollout::name::PhaseName;
 use crate::rollout::plan::Operation;
 use crate::rollout::route::Route;
@@ -160,13 +161,14 @@ impl Context {
         let now = aim.at.unwrap_or_else(|| shared_now(clock_offset));
         let route = Route::find(rollout, &workload, aim.phase, aim.adopt, now);
         let route = if aim.only_triggers { route.without_gates() } else { route };
-        let conditions: Vec<_> = decision::conditions(rollout, &route).collect();
+        let conditions: Vec<_> = decision::conditions(rollout, &workload, &route).collect();
         let moment = Moment { now, past: aim.at.is_some(), cluster_clock_offset: clock_offset };
         let seen =
             observe::sample(prometheus.as_ref(), rollout, &workload, &route.standing, &conditions, &moment).await;
         let scope = ScopeReport::of(&seen.look, conditions.iter().copied());
         let judged = |condition: &_| judge::judge(condition, &seen.look);
-        let decision = decision::decide(rollout, &workload, route, moment.past, judged);
+        let share = CanaryShare::of(rollout, &workload, &route.standing, &seen.look);
+        let decision = decision::decide(rollout, &workload, route, moment.past, share, judged);
         Ok(Look { workload, decision, scope, queries: seen.queries, now })
     }
 }

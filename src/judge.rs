@@ -6,6 +6,7 @@
 //!
 //! It does not know phases, Kubernetes, or how Prometheus is asked.
 
+pub mod apart;
 pub mod breaker;
 pub mod comparison;
 pub mod condition;
@@ -36,24 +37,13 @@ use verdict::{Gap, Judgement, Trouble};
 
 /// Judges one condition on what one look at the world found.
 ///
-/// A gate looks at the canary alone where there is one; a trigger at the stable pods as well, and the worse of the two
-/// counts.
+/// A gate looks at the canary alone where one is judged apart; a trigger at the stable pods as well, and the worse of the
+/// two counts.
 pub fn judge(condition: &Condition, look: &Look) -> Judgement {
-    let judged = judge_group(condition, &look.judged, look.stable.as_ref());
-    match (condition.role, &look.stable) {
-        (Role::Trigger, Some(stable)) if !condition.compares() => worse(judged, judge_group(condition, stable, None)),
-        _ => judged,
+    match &look.stable {
+        None => judge_group(condition, &look.judged, None),
+        Some(stable) => apart::judge(condition, &look.judged, stable),
     }
-}
-
-fn worse(one: Judgement, other: Judgement) -> Judgement {
-    let rank = |judgement: &Judgement| match judgement {
-        Judgement::Met(_) => 0,
-        Judgement::Error(_) => 1,
-        Judgement::Missing(_) | Judgement::Inconclusive(..) => 2,
-        Judgement::Unmet(_) => 3,
-    };
-    if rank(&other) < rank(&one) { other } else { one }
 }
 
 fn judge_group(condition: &Condition, group: &Group, stable: Option<&Group>) -> Judgement {
@@ -147,6 +137,7 @@ impl Gap {
     fn is_lack_of_data(&self) -> bool {
         match self {
             Self::NoPods
+            | Self::NoPodsInCanary
             | Self::NoSeries { .. }
             | Self::MissingPods { .. }
             | Self::TooFewSamples { .. }

@@ -10,6 +10,7 @@ mod grid;
 mod plan;
 mod sort;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -20,7 +21,9 @@ use crate::judge::samples::{Group, LivePod, Look, Samples, Scope};
 use crate::judge::verdict::Fault;
 use crate::prometheus::selector::{Pods, pod_pattern};
 use crate::prometheus::{Answer, DEADLINE, Prometheus, Query};
+use crate::rollout::canary::canary_of;
 use crate::rollout::declaration::Rollout;
+use crate::rollout::exposure;
 use crate::rollout::standing::Standing;
 use crate::rollout::workload::{Pod, Workload};
 use grid::Grid;
@@ -57,13 +60,21 @@ pub async fn sample(
     // Prometheus is asked in whole seconds.
     let now = Timestamp::from_second(moment.now.as_second()).unwrap_or(moment.now);
     let header = &rollout.header;
-    let since = since(workload, standing, header.warm_up, now, moment.past).map(|since| {
+    let apart = exposure::is_judged_apart(rollout, workload, standing.place.as_ref());
+    let partial = exposure::is_partial(rollout, standing.place.as_ref());
+    let since = since(workload, standing, partial, header.warm_up, now, moment.past).map(|since| {
         let reach = conditions.iter().map(|condition| condition.reach()).fold(LONGEST_EVIDENCE, Duration::max);
         since.max(now.checked_sub(reach).unwrap_or(Timestamp::MIN))
     });
     let templates = if moment.past { Vec::new() } else { workload.templates().into_iter().collect() };
     let stable = pod_pattern(&workload.deployment, templates.into_iter());
-    let canaries = workload.canary_names().into_iter().map(|name| pod_pattern(name, std::iter::empty()));
+    let own = canary_of(&workload.deployment);
+    let mut names = workload.canary_names();
+    if partial {
+        // What its pods have served counts, whether or not one of them is there at the moment.
+        names.insert(&own);
+    }
+    let canaries = names.iter().map(|name| pod_pattern(name, std::iter::empty())).filter(|_| apart);
     let pattern = canaries.fold(stable, |all, canary| format!("{all}|{canary}"));
     let any = pod_pattern(&workload.deployment, std::iter::empty());
     let pods = |pattern| Pods { namespace: &workload.namespace, pattern, labels: &header.prometheus.selector };
@@ -87,11 +98,14 @@ pub async fn sample(
         rolling: false,
     };
     let samples = sort::samples(&plan, &answers, header, selection.judged.label());
-    Observation { look: look(workload, scope, samples, moment.past), queries: serde_json::json!(plan.queries) }
+    Observation {
+        look: look(workload, scope, samples, moment.past, Some(names).filter(|_| apart)),
+        queries: serde_json::json!(plan.queries),
+    }
 }
 
-/// The canary's pods and samples apart from the others, where there is a canary.
-fn look(workload: &Workload, scope: Scope, samples: Samples, past: bool) -> Look {
+/// The pods and samples of these canaries apart from the others, where they are judged apart.
+fn look(workload: &Workload, scope: Scope, samples: Samples, past: bool, canaries: Option<BTreeSet<&str>>) -> Look {
     if past {
         return Look { judged: Group { scope, samples: sort::of_that_time(samples) }, stable: None };
     }
@@ -104,11 +118,11 @@ fn look(workload: &Workload, scope: Scope, samples: Samples, past: bool) -> Look
     let rolling = workload.templates().len() > 1 || workload.replicas.is_replacing();
     let pods = Some(workload.live_pods().map(live).collect());
     let main = Scope { pods, rolling, ..scope.clone() };
-    if workload.canary.is_empty() {
+    let Some(canaries) = canaries else {
         return Look { judged: Group { scope: main, samples }, stable: None };
-    }
+    };
     let canary = Scope { pods: Some(workload.live_canary().map(live).collect()), ..scope };
-    let (of_canary, of_stable) = sort::apart(samples, &workload.canary_names());
+    let (of_canary, of_stable) = sort::apart(samples, &canaries);
     Look {
         judged: Group { scope: canary, samples: of_canary },
         stable: Some(Group { scope: main, samples: of_stable }),
@@ -116,11 +130,20 @@ fn look(workload: &Workload, scope: Scope, samples: Samples, past: bool) -> Look
 }
 
 /// When the evidence begins: when the present exposure was complete and warm.
-fn since(workload: &Workload, standing: &Standing, warm_up: Duration, now: Timestamp, past: bool) -> Option<Timestamp> {
+fn since(
+    workload: &Workload,
+    standing: &Standing,
+    partial: bool,
+    warm_up: Duration,
+    now: Timestamp,
+    past: bool,
+) -> Option<Timestamp> {
     // A restart of the pods that this rollout did not make spoils a window all the same.
     let entered = standing.place.as_ref().map(|place| place.since);
     let switched_off = workload.emergency.as_ref().map(|mark| mark.at);
-    let canary = workload.live_canary().filter_map(Pod::exposed_since).max();
+    // Once the canary has been seen to run, its place says since when; a pod of it that is replaced begins nothing anew.
+    let seen = partial && exposure::has_arrived(workload);
+    let canary = workload.live_canary().filter(|_| !seen).filter_map(Pod::exposed_since).max();
     // What the canary did with more pods says nothing about what it does with fewer.
     let reduced = workload.recorded_position().and_then(|position| position.reduced.as_ref()).map(|reduced| reduced.at);
     let begin = begin_of_evidence([entered, switched_off, workload.rolled_out(), canary, reduced], now, past);

@@ -14,6 +14,7 @@ pub mod canary;
 pub mod decision;
 pub mod declaration;
 pub mod emergency;
+pub mod exposure;
 pub mod freeze;
 pub mod gradual;
 pub mod history;

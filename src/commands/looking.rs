@@ -88,7 +88,7 @@ pub(super) async fn until_conclusive(
 fn pause(decision: &Decision, longest: Duration) -> Duration {
     let window = |judged: &Judged| match judged {
         Judged::Measured(condition, _) => Some(condition.window),
-        Judged::SignOff(..) | Judged::Check(..) | Judged::Pods(_) => None,
+        Judged::SignOff(..) | Judged::Check(..) | Judged::Exposure(_) | Judged::Nothing | Judged::Pods(_) => None,
     };
     let windows = decision.gates.iter().chain(&decision.triggers).filter_map(window).filter(|window| !window.is_zero());
     (windows.min().unwrap_or(longest) / 8).min(longest)

@@ -45,6 +45,7 @@ pub fn judge_stuck(
         to: window.to,
         coverage: Some(quality.coverage),
         newest: quality.newest,
+        apart: None,
         finding: Finding::Breaker { state, watched: watched.len(), not_closed_now, stuck },
     };
     Ok(if met { Judgement::Met(evidence) } else { Judgement::Unmet(evidence) })

@@ -363,6 +363,7 @@ impl<'a> Test<'a> {
             to: self.window.to,
             coverage: Some(quality.coverage),
             newest: quality.newest,
+            apart: None,
             finding: Finding::Comparison(Comparison {
                 canary_events: canary.events,
                 canary_requests: canary.requests,

@@ -60,7 +60,8 @@ pub fn judge_growth(
     let net = growth - before.unwrap_or_default().max(0.0);
     let finding = Finding::Growth { pod: pod.to_owned(), growth, before };
     let Window { from, to } = window;
-    let evidence = Evidence { from, to, coverage: Some(quality.coverage), newest: quality.newest, finding };
+    let evidence =
+        Evidence { from, to, coverage: Some(quality.coverage), newest: quality.newest, finding, apart: None };
     let met = match condition.role {
         Role::Gate => net < limit,
         Role::Trigger => net > limit,
@@ -108,7 +109,8 @@ pub fn judge_use(
     let Used { pod, least, most, newest } = decides;
     let finding = Finding::Use { pod, least, most, newest, limit_bytes };
     let Window { from, to } = window;
-    let evidence = Evidence { from, to, coverage: Some(quality.coverage), newest: quality.newest, finding };
+    let evidence =
+        Evidence { from, to, coverage: Some(quality.coverage), newest: quality.newest, finding, apart: None };
     Ok(if met { Judgement::Met(evidence) } else { Judgement::Unmet(evidence) })
 }
 

@@ -55,6 +55,6 @@ pub fn judge(
     };
     let Window { from, to } = window;
     let finding = Finding::Value { value: newest.value, points: series.points.len() };
-    let evidence = Evidence { from, to, coverage: None, newest: newest.at, finding };
+    let evidence = Evidence { from, to, coverage: None, newest: newest.at, finding, apart: None };
     Ok(if holds { Judgement::Met(evidence) } else { Judgement::Unmet(evidence) })
 }

@@ -256,6 +256,7 @@ impl<'a> Test<'a> {
             to: self.window.to,
             coverage: Some(self.quality.coverage),
             newest: self.quality.newest,
+            apart: None,
             finding: Finding::Share(Share {
                 events: self.in_window.least,
                 requests: self.in_window.requests,

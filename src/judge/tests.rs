@@ -41,7 +41,7 @@ fn judge(condition: &Condition, scope: &Scope, samples: &Samples) -> Judgement {
     super::judge(condition, &Look { judged, stable: None })
 }
 
-fn error_rate(role: Role, limit: f64) -> Condition {
+pub fn error_rate(role: Role, limit: f64) -> Condition {
     condition(role, Measure::ErrorRate { limit: Share::new(limit).unwrap() })
 }
 
@@ -50,7 +50,7 @@ fn p95(milliseconds: u64) -> Condition {
     condition(Role::Gate, Measure::Latency { quantile, limit: Duration::from_millis(milliseconds) })
 }
 
-fn scope(pods: &[&str]) -> Scope {
+pub fn scope(pods: &[&str]) -> Scope {
     let live = |name: &&str| LivePod { name: (*name).into(), started: at(3_600), restarts: 0 };
     Scope {
         pods: Some(pods.iter().map(live).collect()),
@@ -64,7 +64,7 @@ fn scope(pods: &[&str]) -> Scope {
 }
 
 /// A series on the grid whose value at `ago` seconds is `value(ago)`; None leaves a gap.
-fn series(pod: &str, part: &str, value: impl Fn(i64) -> Option<f64>) -> Series {
+pub fn series(pod: &str, part: &str, value: impl Fn(i64) -> Option<f64>) -> Series {
     let grid = (0..=(WINDOW as i64) / STEP).rev().map(|index| index * STEP);
     let points = grid.filter_map(|ago| Some(Point { at: at(ago), value: value(ago)? })).collect();
     Series { pod: pod.into(), part: part.into(), points }
@@ -85,7 +85,7 @@ fn times(pod: &str) -> Series {
     series(pod, "", |ago| Some((NOW - ago) as f64))
 }
 
-fn traffic(pods: &[(&str, f64, f64)]) -> Samples {
+pub fn traffic(pods: &[(&str, f64, f64)]) -> Samples {
     let mut samples = on_grid();
     samples.insert(Metric::Requests, Ok(pods.iter().map(|(pod, requests, _)| counter(pod, "", *requests)).collect()));
     samples.insert(Metric::Errors, Ok(pods.iter().map(|(pod, _, errors)| counter(pod, "", *errors)).collect()));

@@ -84,7 +84,8 @@ pub fn judge(
         trips: found.trips.into_iter().map(|(_, trip)| trip).collect(),
     };
     let Window { from, to } = window;
-    let evidence = Evidence { from, to, coverage: Some(quality.coverage), newest: quality.newest, finding };
+    let evidence =
+        Evidence { from, to, coverage: Some(quality.coverage), newest: quality.newest, finding, apart: None };
     Ok(verdict(*comparison, *limit, (least, most), evidence))
 }
 

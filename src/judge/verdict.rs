@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::apart::Apart;
 use super::condition::StuckState;
 
 /// The verdict on one condition.
@@ -62,6 +63,8 @@ pub struct Evidence {
     pub(super) coverage: Option<f64>,
     pub(super) newest: Timestamp,
     pub(super) finding: Finding,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub(super) apart: Option<Box<Apart>>,
 }
 
 impl Evidence {
@@ -211,6 +214,8 @@ pub struct Stuck {
 pub enum Gap {
     /// The Deployment has no pod to judge.
     NoPods,
+    /// No pod of the canary is there, and the stable pods are not judged in its place.
+    NoPodsInCanary,
     /// Pods of more than one template run: there is no one thing to judge yet.
     RolloutInProgress,
     /// Time since the change is shorter than the window.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::canary::CanaryChange;
 use super::obstacle::{value_of, value_text};
 use super::words::{duration, plural, since};
-use super::{Report, SCHEMA, table};
+use super::{Report, SCHEMA, step, table};
 use crate::error::ExitStatus;
 use crate::rollout::name::FlagName;
 use crate::rollout::plan::{Change, Plan, Record};
@@ -129,7 +129,7 @@ impl Report for ChangeReport {
 /// What a rollback has restored.
 pub fn restored(plan: &Plan) -> String {
     let back = match &plan.record {
-        Record::Write(position) => Some(format!("back at {}, step {}", position.place.phase, position.place.step)),
+        Record::Write(position) => Some(format!("back at {}", step::recorded(&position.place))),
         Record::Remove => Some("back to before the rollout began".to_owned()),
         Record::Keep => None,
     };

@@ -7,7 +7,7 @@ use super::condition::{ConditionReport, FIGURES, HEADERS};
 use super::obstacle::obstacle;
 use super::scope::ScopeReport;
 use super::words::plural;
-use super::{Report, SCHEMA, table};
+use super::{Report, SCHEMA, step, table};
 use crate::error::ExitStatus;
 use crate::rollout::decision::{Decision, Outcome};
 use crate::rollout::declaration::Rollout;
@@ -106,6 +106,7 @@ impl Report for CheckReport {
     fn lines(&self) -> Vec<String> {
         let mut lines = vec![self.summary.clone()];
         lines.extend(held_and_judged(&self.obstacles, &self.conditions));
+        lines.extend(self.conditions.iter().find_map(ConditionReport::exposure));
         if self.conditions.iter().any(ConditionReport::is_measured) {
             lines.extend(self.scope.lines());
         }
@@ -152,10 +153,7 @@ pub fn way_back(workload: &Workload) -> &'static str {
 /// Where the promotion leads, in words.
 pub fn destination(rollout: &Rollout, destination: Destination) -> String {
     match destination {
-        Destination::Step { phase, step } => {
-            let declared = &rollout.phases[phase];
-            format!("{}, step {} of {}", declared.name, step + 1, declared.steps.len())
-        }
+        Destination::Step { phase, step } => step::named(&rollout.phases[phase], step),
         Destination::Adopt { phase } | Destination::Bake { phase } | Destination::Complete { phase } => {
             rollout.phases[phase].name.to_string()
         }

@@ -3,11 +3,13 @@
 use serde::Serialize;
 
 use super::words::{count, number, plural, some};
-use super::{finding, trouble};
+use super::{exposure, finding, trouble};
+use crate::judge::apart::Pods;
 use crate::judge::condition::{Comparison, Condition, Measure, Method, Role};
 use crate::judge::verdict::{Evidence, Fault, Gap, Judgement};
 use crate::rollout::decision::{Checked, Judged, Outcome};
 use crate::rollout::declaration::{Check, Probe};
+use crate::rollout::exposure::CanaryShare;
 use crate::rollout::pods::PodSignals;
 use crate::rollout::position::SignOff;
 
@@ -34,6 +36,8 @@ pub struct ConditionReport {
     pub signed: Option<SignOff>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pods: Option<PodSignals>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exposure: Option<CanaryShare>,
     /// None where there is nothing worth a line.
     #[serde(skip)]
     row: Option<[String; 5]>,
@@ -63,6 +67,22 @@ impl ConditionReport {
                 };
                 Self::plain(check_name(check), verdict, evidence)
             }
+            Judged::Exposure(share) => {
+                let verdict = match (share.uneven, share.measured) {
+                    (Some(_), _) => "held",
+                    (None, Some(_)) => "passed",
+                    (None, None) => "unknown",
+                };
+                let row = share.uneven.map(|uneven| exposure::row(share, uneven));
+                Self { exposure: Some((**share).clone()), row, ..Self::plain("exposure".to_owned(), verdict, String::new()) }
+            }
+            Judged::Nothing => Self::plain(
+                "gates".to_owned(),
+                "held",
+                "nothing is left to be judged at a full step, where no canary runs beside stable pods: every gate compares \
+                 with a baseline"
+                    .to_owned(),
+            ),
             Judged::Pods(signals) => pods(signals, judged.outcome()),
         }
     }
@@ -80,6 +100,7 @@ impl ConditionReport {
             fault: None,
             signed: None,
             pods: None,
+            exposure: None,
             row: Some([verdict.to_owned(), condition.clone(), String::new(), String::new(), evidence]),
             condition,
         }
@@ -105,6 +126,11 @@ impl ConditionReport {
     pub fn unproven(&self) -> Option<String> {
         let [_, condition, _, _, why] = self.row.as_ref()?;
         (!["passed", "signed", "quiet", "firing"].contains(&self.verdict)).then(|| format!("{condition}: {why}"))
+    }
+
+    /// How much of the service the canary has, where it is about that.
+    pub fn exposure(&self) -> Option<String> {
+        self.exposure.as_ref().map(exposure::line)
     }
 
     pub fn row(&self) -> Option<Vec<String>> {
@@ -163,6 +189,7 @@ fn pods(signals: &PodSignals, outcome: Outcome) -> ConditionReport {
         confidence: None,
         method: None,
         pods: Some(signals.clone()),
+        exposure: None,
         row: signals.is_remarkable().then_some(row),
     }
 }
@@ -191,6 +218,11 @@ fn measured(condition: &Condition, judgement: &Judgement) -> ConditionReport {
         (_, _, Some(evidence)) => finding::explanation(condition, evidence, matches!(judgement, Judgement::Met(_))),
         (None, None, None) => String::new(),
     };
+    let why = match evidence.map(|evidence| (evidence.pods(), evidence.stable())) {
+        Some((Some(Pods::Stable), _)) => format!("on the stable pods: {why}"),
+        Some((_, Some(stable))) => format!("{why}; stable {}", finding::figure(stable)),
+        Some((_, None)) | None => why,
+    };
     ConditionReport {
         condition: condition.text.clone(),
         role: condition.role,
@@ -203,6 +235,7 @@ fn measured(condition: &Condition, judgement: &Judgement) -> ConditionReport {
         fault: fault.cloned(),
         signed: None,
         pods: None,
+        exposure: None,
         row: Some([verdict.to_owned(), name, value, limit, why]),
     }
 }

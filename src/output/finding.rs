@@ -10,7 +10,12 @@ use crate::judge::verdict::{Comparison, Evidence, Finding, PodShare, Share, Trip
 
 /// The figure that stands in the table.
 pub fn value(evidence: &Evidence) -> String {
-    match evidence.finding() {
+    figure(evidence.finding())
+}
+
+/// The figure of a finding.
+pub fn figure(finding: &Finding) -> String {
+    match finding {
         Finding::Share(Share { quantile_seconds: Some(seconds), .. }) => latency(*seconds),
         Finding::Share(Share { events, requests, .. }) => percent(ratio(*events, *requests)),
         Finding::Trips { counted, .. } => count(*counted),

@@ -8,7 +8,7 @@ use super::history::ended;
 use super::obstacle::{value_of, value_text};
 use super::progress::progress;
 use super::words::{percent, plural};
-use super::{Report, SCHEMA, table};
+use super::{Report, SCHEMA, step, table};
 use crate::rollout::gradual::{Fewer, Verdict};
 use crate::rollout::history::entry::Ending;
 use crate::rollout::plan::Plan;
@@ -170,7 +170,7 @@ pub fn canary_line(fewer: &Fewer) -> String {
 /// Where a rollout stands, in words.
 pub fn stands(at: &Workload) -> String {
     match at.recorded_place() {
-        Some(place) => format!("the rollout stands at {}, step {}", place.phase, place.step),
+        Some(place) => format!("the rollout stands at {}", step::recorded(&place)),
         None => "no rollout is on record".to_owned(),
     }
 }

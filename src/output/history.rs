@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::words::{count, duration};
-use super::{Report, SCHEMA, table};
+use super::{Report, SCHEMA, step, table};
 use crate::error::ExitStatus;
 use crate::rollout::history::entry::{Action, Ending, Entry};
 use crate::rollout::history::page::Link;
@@ -150,10 +150,7 @@ pub fn verb(action: Action) -> &'static str {
 }
 
 fn place(place: Option<&Place>) -> String {
-    match place {
-        Some(Place { phase, step, .. }) => format!("{phase}, step {step}"),
-        None => "not started".to_owned(),
-    }
+    place.map_or_else(|| "not started".to_owned(), step::recorded)
 }
 
 /// How it ended, and how long that took where it is known.

@@ -1,6 +1,7 @@
 //! What holds a promotion up, in words, each with what lifts it.
 
 use super::canary::trouble;
+use super::step;
 use super::words::duration;
 use crate::rollout::route::Obstacle;
 use crate::rollout::standing::{Drift, Unusable};
@@ -27,7 +28,8 @@ pub fn obstacle(obstacle: &Obstacle) -> String {
         Obstacle::Baking { phase, step, steps, have, need } => {
             let left = need.saturating_sub(*have);
             format!(
-                "{phase}, step {step} of {steps} bakes: {} of {}, {} more",
+                "{} bakes: {} of {}, {} more",
+                step::numbered(phase, *step, *steps),
                 duration(*have),
                 duration(*need),
                 duration(left)

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::obstacle::value_of;
+use super::step;
 use super::words::{duration, plural};
 use crate::rollout::progress::{Goal, Refused, Spread, Still};
 use crate::rollout::workload::Workload;
@@ -67,7 +68,7 @@ pub fn not_arrived(spread: &Spread, goal: &Goal) -> (String, Option<String>) {
 pub fn overtaken(now: &Workload, arrived: bool) -> (String, String) {
     let moved = match &now.position {
         Some(Ok(position)) => {
-            format!("{} has moved the rollout to {}, step {}", position.by, position.place.phase, position.place.step)
+            format!("{} has moved the rollout to {}", position.by, step::recorded(&position.place))
         }
         Some(Err(_)) | None => "somebody has changed the record".to_owned(),
     };

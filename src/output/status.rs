@@ -1,5 +1,7 @@
 //! The answer of `status`: where the rollout stands, and what holds up the next step.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -8,14 +10,15 @@ use super::check::{conditions, destination, held_and_judged, way_back};
 use super::condition::ConditionReport;
 use super::obstacle::{drifts, unusable};
 use super::words::{duration, plural, since};
-use super::{Report, SCHEMA, table};
+use super::{Report, SCHEMA, step, table};
 use crate::rollout::decision::{Decision, Outcome};
-use crate::rollout::declaration::{Exposure, Phase, Rollout};
+use crate::rollout::declaration::{Exposure, Phase, Rollout, Step};
+use crate::rollout::exposure::is_partial;
 use crate::rollout::name::{FlagName, PhaseName};
 use crate::rollout::position::Emergency;
 use crate::rollout::route::Obstacle;
 use crate::rollout::standing::{Drift, Standing, Unusable, elapsed};
-use crate::rollout::workload::Workload;
+use crate::rollout::workload::{Pod, Workload};
 
 #[derive(Debug, Clone, Serialize)]
 pub struct StatusReport {
@@ -45,6 +48,41 @@ struct Pods {
     ready: usize,
     total: usize,
     restarts: i32,
+    /// Those of the canary, which are not among the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    canary: Option<Box<Self>>,
+}
+
+impl Pods {
+    fn of<'a>(pods: impl Iterator<Item = &'a Pod>) -> Self {
+        let none = Self { ready: 0, total: 0, restarts: 0, canary: None };
+        pods.fold(none, |sum, pod| Self {
+            ready: sum.ready + usize::from(pod.ready),
+            total: sum.total + 1,
+            restarts: sum.restarts + pod.restarts,
+            canary: None,
+        })
+    }
+
+    /// The canary apart from the others, where there is one or ought to be.
+    fn of_both(rollout: &Rollout, workload: &Workload, standing: &Standing) -> Self {
+        let canary = Self::of(workload.live_canary());
+        let apart = canary.total > 0 || is_partial(rollout, standing.place.as_ref());
+        Self { canary: apart.then(|| Box::new(canary)), ..Self::of(workload.live_pods()) }
+    }
+
+    /// "3 of 3 pods ready, canary 1 of 1, 0 restarts"
+    fn line(&self) -> String {
+        let Self { ready, total, restarts, canary } = self;
+        let beside = canary.as_ref().map(|canary| format!(", canary {} of {}", canary.ready, canary.total));
+        let restarts = restarts + canary.as_ref().map_or(0, |canary| canary.restarts);
+        format!(
+            "{ready} of {} ready{}, {}",
+            plural(*total as u64, "pod"),
+            beside.unwrap_or_default(),
+            plural(u64::try_from(restarts).unwrap_or_default(), "restart")
+        )
+    }
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -78,11 +116,7 @@ impl StatusReport {
             namespace: workload.namespace.clone(),
             context: context.map(str::to_owned),
             at,
-            pods: Pods {
-                ready: workload.live_pods().filter(|pod| pod.ready).count(),
-                total: workload.live_pods().count(),
-                restarts: workload.live_pods().map(|pod| pod.restarts).sum(),
-            },
+            pods: Pods::of_both(rollout, workload, standing),
             phases: phases(rollout, workload, standing, at),
             emergency: workload.emergency.clone(),
             drift: standing.drift.clone(),
@@ -99,17 +133,8 @@ impl StatusReport {
 impl Report for StatusReport {
     fn lines(&self) -> Vec<String> {
         let context = self.context.as_ref().map(|context| format!(" ({context})")).unwrap_or_default();
-        let Pods { ready, total, restarts } = self.pods;
-        let mut lines = vec![
-            format!(
-                "{} in {}{context}: {ready} of {} ready, {}",
-                self.deployment,
-                self.namespace,
-                plural(total as u64, "pod"),
-                plural(u64::try_from(restarts).unwrap_or_default(), "restart")
-            ),
-            String::new(),
-        ];
+        let mut lines =
+            vec![format!("{} in {}{context}: {}", self.deployment, self.namespace, self.pods.line()), String::new()];
         let headers = ["PHASE", "STATE", "SINCE", "EXPOSURE", "FLAGS"];
         lines.extend(table::lines(&headers, &[2], self.phases.iter().map(|phase| phase.row.clone())));
         lines.push(String::new());
@@ -122,6 +147,7 @@ impl Report for StatusReport {
             lines.push(format!("warning: not as the position says: {}", drifts(&self.drift)));
         }
         lines.push(self.present.clone());
+        lines.extend(self.conditions.iter().find_map(ConditionReport::exposure));
         lines.extend(held_and_judged(&self.obstacles, &self.conditions));
         lines.push(String::new());
         lines.push(self.next.clone());
@@ -137,6 +163,7 @@ fn phases(rollout: &Rollout, workload: &Workload, standing: &Standing, now: Time
         let (state, since_when, step) = match place {
             Some(place) if place.phase == index => match place.complete_at(rollout).filter(|at| *at <= now) {
                 Some(at) => ("complete", Some(at), Some(place.step)),
+                None if phase.steps[place.step].is_canary() => ("canary", Some(place.since), Some(place.step)),
                 None => ("baking", Some(place.since), Some(place.step)),
             },
             Some(place) if place.phase > index => {
@@ -152,7 +179,7 @@ fn phases(rollout: &Rollout, workload: &Workload, standing: &Standing, now: Time
                 _ => state.to_owned(),
             },
             since_when.map(|at| since(at, now)).unwrap_or_default(),
-            step.map(|step| exposure(phase.steps[step].exposure)).unwrap_or_default(),
+            step.map(|step| exposed(phase.steps[step].exposure, workload)).unwrap_or_default(),
             flags(rollout, index),
         ];
         PhaseReport {
@@ -173,14 +200,17 @@ fn phases(rollout: &Rollout, workload: &Workload, standing: &Standing, now: Time
 fn flags(rollout: &Rollout, index: usize) -> String {
     let phase = &rollout.phases[index];
     let breakers = &rollout.header.breakers;
+    // Its targets may bring flags of their own.
+    let own: BTreeMap<_, _> =
+        phase.flags.iter().chain(phase.steps.last().into_iter().flat_map(|step| &step.flags)).collect();
     let on: Vec<String> = breakers
         .iter()
-        .filter(|breaker| phase.flags.get(&breaker.flag) == Some(&breaker.on))
+        .filter(|breaker| own.get(&breaker.flag) == Some(&&breaker.on))
         .filter(|breaker| index == 0 || rollout.flags_through(index - 1).get(&breaker.flag) != Some(&breaker.on))
         .map(|breaker| format!("{}={}", breaker.flag, breaker.on))
         .collect();
     let is_flag = |flag: &FlagName| breakers.iter().any(|breaker| breaker.flag == *flag);
-    let settings = phase.flags.keys().filter(|flag| !is_flag(flag)).count() as u64;
+    let settings = own.keys().filter(|flag| !is_flag(flag)).count() as u64;
     let mut text = if on.is_empty() { "nothing on".to_owned() } else { on.join(" ") };
     if settings > 0 {
         text.push_str(" +");
@@ -200,19 +230,22 @@ pub fn exposure(exposure: Exposure) -> String {
     }
 }
 
+/// The same with the number of pods that a share of the traffic comes to.
+fn exposed(declared: Exposure, workload: &Workload) -> String {
+    match declared {
+        Exposure::Traffic(percent) => {
+            format!("{}, {}", share(percent), plural(workload.live_canary().count() as u64, "pod"))
+        }
+        Exposure::Full | Exposure::Pods(_) => exposure(declared),
+    }
+}
+
 fn present(rollout: &Rollout, standing: &Standing, now: Timestamp) -> String {
     let Some(place) = &standing.place else { return "not started".to_owned() };
     let phase = &rollout.phases[place.phase];
-    let step = &phase.steps[place.step];
-    let baked = duration(elapsed(place.since, now).min(step.bake));
-    format!(
-        "{}, step {} of {}: {}; baked {baked} of {}",
-        phase.name,
-        place.step + 1,
-        phase.steps.len(),
-        exposure(step.exposure),
-        duration(step.bake)
-    )
+    let Step { bake, exposure: declared, .. } = &phase.steps[place.step];
+    let baked = duration(elapsed(place.since, now).min(*bake));
+    format!("{}: {}; baked {baked} of {}", step::named(phase, place.step), exposure(*declared), duration(*bake))
 }
 
 fn next(rollout: &Rollout, workload: &Workload, decision: &Decision, outcome: Outcome) -> String {

@@ -6,6 +6,7 @@ use crate::judge::verdict::{Fault, Gap};
 pub fn gap(gap: &Gap) -> String {
     match gap {
         Gap::NoPods => "no pod to judge: the deployment has no replicas".to_owned(),
+        Gap::NoPodsInCanary => "no canary pod is there: the events of its deployment say why".to_owned(),
         Gap::RolloutInProgress => "the deployment is still rolling out".to_owned(),
         Gap::WindowNotFull { have, need } => {
             let left = need.saturating_sub(*have);

@@ -1,6 +1,10 @@
 //! What the route, the gates and the triggers say together.
 
-use super::declaration::{Check, Gate, Rollout};
+#[cfg(test)]
+mod tests;
+
+use super::declaration::{Check, Gate, Rollout, Step};
+use super::exposure::{self, CanaryShare};
 use super::name::SignOffName;
 use super::pods::PodSignals;
 use super::position::SignOff;
@@ -23,6 +27,10 @@ pub enum Judged {
     Measured(Box<Condition>, Box<Judgement>),
     SignOff(SignOffName, Option<SignOff>),
     Check(Check, Checked),
+    /// How much of the service the canary has, which others rely on to have seen it work.
+    Exposure(Box<CanaryShare>),
+    /// Every measured gate compares a canary with the stable pods, and there is none.
+    Nothing,
     /// What Kubernetes itself says of the pods; a trigger of every place, declared or not.
     Pods(PodSignals),
 }
@@ -54,33 +62,81 @@ pub enum Outcome {
 }
 
 /// The conditions that a route needs judged: gates first, then triggers.
-pub fn conditions<'a>(rollout: &'a Rollout, route: &Route) -> impl Iterator<Item = &'a Condition> {
-    let measured = gates(rollout, route).iter().filter_map(|gate| match gate {
+pub fn conditions<'a>(
+    rollout: &'a Rollout,
+    workload: &Workload,
+    route: &Route,
+) -> impl Iterator<Item = &'a Condition> + use<'a> {
+    let measured = gates(rollout, workload, route).into_iter().filter_map(measured);
+    measured.chain(triggers(rollout, workload, route))
+}
+
+fn measured(gate: &Gate) -> Option<&Condition> {
+    match gate {
         Gate::Measured(condition) => Some(condition),
         Gate::SignOff(_) | Gate::Check(_) => None,
-    });
-    measured.chain(triggers(rollout, route))
+    }
 }
 
-fn gates<'a>(rollout: &'a Rollout, route: &Route) -> &'a [Gate] {
-    route.gates_of.map(|phase| rollout.phases[phase].gates.as_slice()).unwrap_or_default()
+/// The step that is to be left: the present one, or the last one of a phase that was left before.
+fn step_left<'a>(rollout: &'a Rollout, route: &Route) -> Option<(usize, &'a Step)> {
+    let phase = route.gates_of?;
+    let present = route.standing.place.as_ref().filter(|place| place.phase == phase);
+    let steps = &rollout.phases[phase].steps;
+    Some((phase, present.map_or(steps.last(), |place| steps.get(place.step))?))
 }
 
-fn triggers<'a>(rollout: &'a Rollout, route: &Route) -> &'a [Condition] {
-    route.triggers_of().map(|phase| rollout.phases[phase].triggers.as_slice()).unwrap_or_default()
+/// Whether a canary runs beside stable pods at a step, so that the two can be compared.
+fn can_compare(step: &Step, workload: &Workload) -> bool {
+    step.is_canary() || exposure::is_made_by_hand(workload)
 }
 
-/// Puts a route and its judgements together. With `past` the samples are of a time of which the pods say nothing.
+/// The phase's gates and those of the step's own target.
+fn declared_gates<'a>(rollout: &'a Rollout, route: &Route) -> impl Iterator<Item = &'a Gate> + use<'a> {
+    let left = step_left(rollout, route);
+    left.into_iter().flat_map(|(phase, step)| rollout.phases[phase].gates.iter().chain(&step.gates))
+}
+
+/// Those of them that can be judged.
+fn gates<'a>(rollout: &'a Rollout, workload: &Workload, route: &Route) -> Vec<&'a Gate> {
+    let compares = step_left(rollout, route).is_none_or(|(_, step)| can_compare(step, workload));
+    let judged = |gate: &&Gate| compares || !measured(gate).is_some_and(Condition::compares);
+    declared_gates(rollout, route).filter(judged).collect()
+}
+
+/// Whether measured gates are declared, and none of them is left: that would be a pass on nothing.
+fn nothing_is_judged(rollout: &Rollout, workload: &Workload, route: &Route) -> bool {
+    let is_declared = declared_gates(rollout, route).any(|gate| measured(gate).is_some());
+    is_declared && !gates(rollout, workload, route).into_iter().any(|gate| measured(gate).is_some())
+}
+
+fn triggers<'a>(rollout: &'a Rollout, workload: &Workload, route: &Route) -> Vec<&'a Condition> {
+    let (Some(phase), Some(place)) = (route.triggers_of(), &route.standing.place) else { return Vec::new() };
+    let phase = &rollout.phases[phase];
+    let compares = can_compare(&phase.steps[place.step], workload);
+    phase.triggers.iter().filter(|trigger| compares || !trigger.compares()).collect()
+}
+
+/// Puts a route and its judgements together. With `past` the samples are of a time of which the pods say nothing;
+/// `share` is what the canary has of the service.
 pub fn decide(
     rollout: &Rollout,
     workload: &Workload,
     route: Route,
     past: bool,
+    share: Option<CanaryShare>,
     judge: impl Fn(&Condition) -> Judgement,
 ) -> Decision {
+    let is_routed = share.as_ref().is_some_and(|share| share.router.is_some());
+    let judge = |condition: &Condition| match is_routed {
+        true => judge(condition).routed(),
+        false => judge(condition),
+    };
     let measured = |condition: &Condition| Judged::Measured(Box::new(condition.clone()), Box::new(judge(condition)));
-    let gates = gates(rollout, &route)
-        .iter()
+    let nothing = nothing_is_judged(rollout, workload, &route).then_some(Judged::Nothing);
+    let share = share.filter(|_| route.gates_of.is_some()).map(|share| Judged::Exposure(Box::new(share)));
+    let gates = gates(rollout, workload, &route)
+        .into_iter()
         .map(|gate| match gate {
             Gate::Measured(condition) => measured(condition),
             Gate::SignOff(required) => {
@@ -88,10 +144,12 @@ pub fn decide(
             }
             Gate::Check(check) => Judged::Check(check.clone(), Checked::NotRun),
         })
+        .chain(nothing)
+        .chain(share)
         .collect();
     let place = route.standing.place.as_ref().filter(|_| !past);
     let pods = place.map(|place| Judged::Pods(PodSignals::of(rollout, workload, place)));
-    let triggers = pods.into_iter().chain(triggers(rollout, &route).iter().map(measured)).collect();
+    let triggers = pods.into_iter().chain(triggers(rollout, workload, &route).into_iter().map(measured)).collect();
     Decision { route, gates, triggers }
 }
 
@@ -99,11 +157,14 @@ impl Judged {
     /// What this one alone would decide.
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::SignOff(_, None) | Self::Check(_, Checked::Failed(_)) => Outcome::Held,
+            Self::SignOff(_, None) | Self::Check(_, Checked::Failed(_)) | Self::Nothing => Outcome::Held,
+            Self::Exposure(share) if share.uneven.is_some() => Outcome::Held,
             Self::Check(_, Checked::NotRun) => Outcome::Inconclusive,
             Self::Pods(pods) if !pods.crash_loops.is_empty() => Outcome::RollBack,
             Self::Pods(pods) if !pods.not_ready.is_empty() => Outcome::Inconclusive,
-            Self::SignOff(_, Some(_)) | Self::Check(_, Checked::Passed) | Self::Pods(_) => Outcome::Proceed,
+            Self::SignOff(_, Some(_)) | Self::Check(_, Checked::Passed) | Self::Exposure(_) | Self::Pods(_) => {
+                Outcome::Proceed
+            }
             Self::Measured(condition, judgement) => match (condition.role, &**judgement) {
                 (Role::Gate, Judgement::Met(_)) | (Role::Trigger, Judgement::Unmet(_)) => Outcome::Proceed,
                 (Role::Gate, Judgement::Unmet(_)) | (_, Judgement::Missing(_)) => Outcome::Held,

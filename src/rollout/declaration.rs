@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::freeze::Freeze;
 use super::name::{BreakerName, FlagName, PhaseName, SignOffName, TargetName};
 use super::router::Router;
@@ -185,7 +187,8 @@ pub struct Step {
 }
 
 /// How much of the service carries the phase's flags.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Exposure {
     Pods(u32),
     /// Share of the traffic in percent, above 0 and below 100.

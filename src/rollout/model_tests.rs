@@ -41,7 +41,7 @@ struct Rules {
 const PRODUCTION: Rules = Rules {
     promote: |workload| {
         let (rollout, route) = routed(workload);
-        let decision = decision::decide(&rollout, workload, route, false, never_judged);
+        let decision = decision::decide(&rollout, workload, route, false, None, never_judged);
         (decision.outcome() == Outcome::Proceed)
             .then(|| plan::promotion(&rollout, workload, &decision.route, &operation(NOW)))?
     },

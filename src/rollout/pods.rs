@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::declaration::Rollout;
+use super::exposure;
 use super::standing::StandingPlace;
 use super::workload::{Pod, Workload};
 
@@ -19,7 +20,7 @@ const LOOP_IF_TOLD: i32 = 2;
 /// Starts are told in whole seconds, and by another clock than the change.
 const TOLERANCE: Duration = Duration::from_secs(2);
 
-/// The judged pods: the canary's where there is one, all others otherwise.
+/// The judged pods: the stable ones, and the canary's where those are judged apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct PodSignals {
     pub judged: usize,
@@ -45,15 +46,19 @@ impl PodSignals {
     /// Reads them from the pods. A crash loop speaks against the change only if the pod started after it, and if the
     /// place that it led to has a breaker on: where all are off there is nothing that a rollback could take away.
     pub fn of(rollout: &Rollout, workload: &Workload, place: &StandingPlace) -> Self {
-        let flags = rollout.flags_through(place.phase);
+        let flags = rollout.flags_at(place.phase, place.step);
         let off = rollout.header.breakers_off();
         let armed = off.iter().any(|(flag, off)| flags.get(flag).is_some_and(|value| value != off));
+        // A place may begin when the exposure was complete, and its pods were started before.
+        let changed = workload.recorded_position().map_or(place.since, |position| position.at.min(place.since));
+        let of_rollout = exposure::is_partial(rollout, Some(place)) && workload.recorded_canary().is_some();
         let mut signals = Self::default();
-        for pod in judged(workload) {
+        for (pod, is_canary) in judged(workload, exposure::is_judged_apart(rollout, workload, Some(place))) {
             signals.judged += 1;
-            let is_new = is_after(pod.accepted, place.since);
+            // The rollout's own canary runs nothing but the change.
+            let is_new = is_canary && of_rollout || is_after(pod.accepted, changed);
             signals.restarts +=
-                if is_after(pod.started, place.since) { u64::try_from(pod.restarts).unwrap_or_default() } else { 0 };
+                if is_after(pod.started, changed) { u64::try_from(pod.restarts).unwrap_or_default() } else { 0 };
             if pod.ready {
                 signals.ready += 1;
             } else if armed && is_new && crashes_again_and_again(pod) {
@@ -71,9 +76,10 @@ impl PodSignals {
     }
 }
 
-/// The canary's pods and the stable ones beside them.
-fn judged(workload: &Workload) -> impl Iterator<Item = &Pod> {
-    workload.pods.iter().chain(&workload.canary).filter(|pod| !pod.terminating)
+/// The stable pods, and the canary's where those are judged apart; of each, whether it is the canary's.
+fn judged(workload: &Workload, apart: bool) -> impl Iterator<Item = (&Pod, bool)> {
+    let canary = workload.live_canary().filter(move |_| apart);
+    workload.live_pods().map(|pod| (pod, false)).chain(canary.map(|pod| (pod, true)))
 }
 
 /// Of a pod that is not ready.
@@ -90,7 +96,9 @@ fn is_after(at: Option<Timestamp>, change: Timestamp) -> bool {
 mod tests {
     use std::collections::BTreeMap;
 
+    use super::super::canary::{Aim, CanaryRecord};
     use super::super::decision::{Judged, Outcome};
+    use super::super::declaration::Exposure;
     use super::super::tests::{rollout, workload};
     use super::*;
 
@@ -141,6 +149,19 @@ mod tests {
         for (pod, outcome, why) in cases {
             assert_eq!(signals(1, vec![healthy(), pod]).1, outcome, "{why}");
         }
+    }
+
+    #[test]
+    fn a_canary_of_the_rollout_runs_nothing_but_the_change() {
+        let mut rollout = rollout();
+        rollout.phases[1].steps[0].exposure = Exposure::Pods(1);
+        let place = |step| StandingPlace { phase: 1, step, since: at(SINCE) };
+        // It was seen to run at SINCE, and therefore started before.
+        let canary = vec![pod("canary", 900, 3, Some("crash loop"), false)];
+        let record = CanaryRecord { operation: String::new(), aim: Aim::Gone, route: None };
+        let workload = Workload { canary, canary_record: Some(Ok(record)), ..workload(&[]) };
+        assert_eq!(PodSignals::of(&rollout, &workload, &place(0)).crash_loops, ["canary"]);
+        assert_eq!(PodSignals::of(&rollout, &workload, &place(1)), PodSignals::default(), "it is about to go");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::error::{Error, ExitStatus};
 use crate::output::change::{self, Applied};
 use crate::output::emergency::{self, Result as Outcome};
 use crate::output::in_one_line;
+use crate::output::step;
 use crate::rollout::plan::Operation;
 use crate::rollout::position::Place;
 use crate::rollout::progress::Spread;
@@ -79,7 +80,7 @@ impl Row {
     pub(super) fn next(&self, operation: &Operation) -> Option<String> {
         let place = self.sent()?.was().filter(|_| self.is_done())?;
         let since = change::took(place.since, operation.at);
-        Some(format!("was {}, step {}, for {since}; goes on with: cbctl promote", place.phase, place.step))
+        Some(format!("was {}, for {since}; goes on with: cbctl promote", step::recorded(&place)))
     }
 
     pub(super) fn hint(&self) -> Option<String> {

@@ -27,7 +27,7 @@ static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"\bbaked [\d.]+(ms|s|m) of", "baked AGE of"),
         (r"\b[\d.]+(ms|s|m) ago", "AGE ago"),
         (r"\bfor [\d.]+(ms|s|m);", "for AGE;"),
-        (r"(?m)((?:complete|baking, step \d of \d) +)[\d.]+(ms|s|m)( {2,})", "${1}AGE$3"),
+        (r"(?m)((?:complete|canary|baking, step \d of \d) +)[\d.]+(ms|s|m)( {2,})", "${1}AGE$3"),
         // Figures from the traffic.
         (r"[\d,]+ of [\d,]+ requests?", "N of N requests"),
         (r"[\d,]+ of [\d,]+ calls?( failed)?", "N of N calls$1"),
