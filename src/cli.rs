@@ -101,6 +101,9 @@ pub enum Command {
                       Of many deployments the worst exit code counts: 1 before 6 before 2 before 0."
     )]
     Rollback(Rollback),
+    /// Take the canary away, and the rollout back to where it stood before there was one
+    #[command(after_help = "Example:\n  cbctl abort --reason 'the canary answers slowly'")]
+    Abort(Back),
     /// Give your word for what Prometheus cannot tell
     #[command(after_help = "Example:\n  cbctl sign-off dashboards-reviewed --reason 'walked through all three'")]
     SignOff(SignOff),
@@ -168,6 +171,13 @@ pub struct Rollback {
     pub gradual: bool,
     #[command(flatten)]
     pub template: Template,
+    #[command(flatten)]
+    pub back: Back,
+}
+
+/// How a way back is gone.
+#[derive(Debug, Args)]
+pub struct Back {
     /// Do not wait until every pod runs the old values
     #[arg(long)]
     pub no_wait: bool,

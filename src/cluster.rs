@@ -6,6 +6,7 @@
 
 mod annotation;
 mod await_rollout;
+mod canary;
 mod connect;
 mod convert;
 mod error;
@@ -36,7 +37,7 @@ use kube::core::{ObjectList, Request};
 use serde_json::Value;
 use tokio::time::Instant;
 
-pub use await_rollout::{Ended, Wait};
+pub use await_rollout::{Ended, Standstill, Wait};
 pub use connect::Connection;
 pub use error::{Error, Refusal};
 pub use event::Happening;
@@ -47,6 +48,7 @@ use crate::rollout::declaration::Flags;
 use crate::rollout::name::{FlagName, SignOffName};
 use crate::rollout::plan::Plan;
 use crate::rollout::position::{Emergency, SignOff};
+use crate::rollout::router::Router;
 use crate::rollout::workload::Workload;
 use request::{Answer, path_of};
 
@@ -76,6 +78,10 @@ pub struct Target {
     pub flags: BTreeSet<FlagName>,
     /// Whether to look for the revision of the pod template before the present one.
     pub revisions: bool,
+    /// Whether to look for a canary beside it, also where none is on record.
+    pub beside: bool,
+    /// What divides the traffic, where that is looked at as well; a recorded one outranks it.
+    pub router: Option<Router>,
 }
 
 /// A Deployment as it was found, and the API server's clock at that moment.
@@ -110,6 +116,18 @@ impl Cluster {
         let mut workload = convert::workload(&self.namespace, target, &deployment, &pods.value.items)?;
         if target.revisions {
             self.find_previous(&deployment, &mut workload).await?;
+        }
+        if target.beside || workload.canary_record.is_some() {
+            let flags = workload.flags.keys().cloned().collect();
+            let router = match workload.recorded_canary() {
+                Some(record) => record.route.as_ref().map(|route| &route.router),
+                None => target.router.as_ref(),
+            };
+            let (beside, split) = tokio::join!(
+                self.find_beside(&deployment, &workload.container, &flags),
+                futures_util::future::OptionFuture::from(router.map(|router| self.find_split(router)))
+            );
+            (workload.beside, workload.split) = (beside?, split.transpose()?);
         }
         Ok(Found { workload, clock_offset })
     }

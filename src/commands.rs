@@ -3,6 +3,7 @@
 //! A verb is a sandwich: observe, judge and plan, print, apply. It owns the order of things and the clock; rules
 //! belong to `rollout` and `judge`.
 
+mod canary;
 mod check;
 mod completions;
 mod emergency;
@@ -54,6 +55,7 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Promote(arguments) => block_on(promote::run(&context, &arguments)),
         Command::Rollback(arguments) if arguments.emergency.now => block_on(emergency::run(&context, &arguments)),
         Command::Rollback(arguments) if arguments.gradual => block_on(gradual::run(&context, &arguments)),
+        Command::Abort(arguments) => block_on(rollback::abort(&context, &arguments)),
         Command::Rollback(arguments) => block_on(rollback::run(&context, &arguments)),
         Command::History(arguments) => block_on(history::run(&context, &arguments)),
         Command::Why(arguments) => block_on(why::run(&context, &arguments)),
@@ -153,7 +155,7 @@ impl Context {
     /// Observes, judges and decides, without touching anything.
     async fn look(&self, rollout: &Rollout, cluster: &Cluster, aim: Aim) -> Result<Look, Error> {
         let prometheus = self.prometheus(&rollout.header)?;
-        let target = Target { revisions: aim.revisions, ..target(&rollout.header) };
+        let target = Target { revisions: aim.revisions, ..target_of(rollout) };
         let Found { workload, clock_offset } = read_settled(cluster, &target).await?;
         let now = aim.at.unwrap_or_else(|| shared_now(clock_offset));
         let route = Route::find(rollout, &workload, aim.phase, aim.adopt, now);
@@ -203,13 +205,21 @@ fn unknown(kind: &'static str, name: &str, known: &[&str]) -> Error {
     }
 }
 
-/// What to look at in the cluster.
+/// What to look at in the cluster: its canary as well, where one is declared.
+fn target_of(rollout: &Rollout) -> Target {
+    let router = rollout.header.router.clone();
+    Target { beside: rollout.has_canaries(), router, ..target(&rollout.header) }
+}
+
+/// The Deployment itself.
 fn target(header: &Header) -> Target {
     Target {
         deployment: header.deployment.clone(),
         container: header.container.clone(),
         flags: header.declared_flags().cloned().collect::<BTreeSet<_>>(),
         revisions: false,
+        beside: false,
+        router: None,
     }
 }
 

@@ -3,6 +3,7 @@
 //! One report type a verb, with a view as text and a view as JSON. stdout carries the answer, stderr the talk. It
 //! decides nothing.
 
+pub mod canary;
 pub mod change;
 pub mod check;
 pub mod condition;

@@ -5,14 +5,19 @@
 
 mod asked;
 mod breakers;
+mod check;
 mod condition;
 mod condition_mapping;
 mod condition_query;
 mod error;
 mod fields;
+mod flags;
 mod folders;
+mod freeze;
+mod gate;
 mod indicator;
 mod nearest;
+mod never_for;
 mod node;
 mod options;
 mod order;
@@ -25,11 +30,15 @@ mod property_tests;
 #[cfg(test)]
 mod reading_condition_tests;
 #[cfg(test)]
+mod reading_target_tests;
+#[cfg(test)]
 mod reading_tests;
 #[cfg(test)]
 mod refusal_baseline_tests;
 #[cfg(test)]
 mod refusal_breaker_tests;
+#[cfg(test)]
+mod refusal_check_tests;
 #[cfg(test)]
 mod refusal_condition_tests;
 #[cfg(test)]
@@ -43,11 +52,18 @@ mod refusal_rollout_tests;
 #[cfg(test)]
 mod refusal_source_tests;
 #[cfg(test)]
+mod refusal_target_tests;
+#[cfg(test)]
 mod refusal_tests;
+#[cfg(test)]
+mod refusal_traffic_tests;
 mod relation;
 mod rollout_file;
+mod steps;
 #[cfg(test)]
 mod strategy_tests;
+mod target;
+mod traffic;
 mod unit;
 
 use std::fs;
@@ -59,6 +75,7 @@ pub use self::folders::find as find_rollouts;
 pub use self::nearest::nearest;
 use self::order::Entry;
 use crate::rollout::declaration::{Header, Rollout};
+use crate::rollout::history::page::seal;
 use crate::rollout::name::PhaseName;
 
 const ROLLOUT_FILE: &str = "rollout.yaml";
@@ -93,9 +110,20 @@ fn parse_header(path: &str, text: &str) -> Result<Header, Error> {
 fn parse_phase(file: &PhaseFile, path: String, text: String, header: &Header) -> Result<Entry, Error> {
     let placed = node::parse(&text).and_then(|document| phase::phase(&document, &file.name, header));
     match placed {
-        Ok(placed) => Ok(Entry { number: file.number, file: path, text, placed }),
+        Ok(mut placed) => {
+            placed.phase.content = fingerprint(&text);
+            Ok(Entry { number: file.number, file: path, text, placed })
+        }
         Err(fault) => Err(fault.within(&path, &text)),
     }
+}
+
+/// What the text of a phase is told by: enough digits that no other one has them by chance.
+fn fingerprint(text: &str) -> String {
+    const LENGTH: usize = 16;
+    let mut fingerprint = seal(text);
+    fingerprint.truncate(LENGTH);
+    fingerprint
 }
 
 /// A file named like one of a phase.

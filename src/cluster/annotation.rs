@@ -87,6 +87,8 @@ pub(super) fn recorded_target(deployment: &Deployment) -> Option<(Target, Flags)
         container: Some(position.container.clone()),
         flags: position.off.keys().chain(position.changed()).cloned().collect(),
         revisions: false,
+        beside: false,
+        router: None,
     };
     Some((target, position.off))
 }

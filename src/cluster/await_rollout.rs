@@ -149,14 +149,14 @@ fn verdict(wait: &Wait<'_>, workload: &Workload) -> Option<Health> {
 /// The Deployment's controller says itself that a rollout is overdue, but not always: where its first write of the status
 /// collides with another change, it forgets that the rollout has begun, and never calls it overdue.
 #[derive(Default)]
-struct Standstill {
+pub struct Standstill {
     counts: ([i64; 4], usize),
     since: Option<Instant>,
 }
 
 impl Standstill {
     /// What is wrong, if these counts have been the same for longer than they may.
-    fn overdue(&mut self, replicas: &Replicas, ready: usize, now: Instant) -> Option<String> {
+    pub fn overdue(&mut self, replicas: &Replicas, ready: usize, now: Instant) -> Option<String> {
         let Replicas { observed_generation, updated, available, total, .. } = *replicas;
         let counts = ([observed_generation, updated.into(), available.into(), total.into()], ready);
         let since = self.since.filter(|_| counts == self.counts).unwrap_or(now);

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, Pod as KubePod, PodStatus};
 use super::quantity::quantity;
 use super::replacement::replacement;
 use super::{Error, Target, annotation, ownership, template};
-use crate::rollout::canary::CANARY_LABEL;
+use crate::rollout::canary::{CANARY_LABEL, CanaryRecord};
 use crate::rollout::declaration::Flags;
 use crate::rollout::name::FlagName;
 use crate::rollout::position::Position;
@@ -24,9 +24,18 @@ pub(super) fn workload<'a>(
     let container = container(namespace, &target.deployment, target.container.as_deref(), deployment)?;
     let spec = deployment.spec.as_ref();
     let position = annotation::position(deployment);
+    let canary_record = annotation::canary(deployment);
+    let of_canary: BTreeSet<FlagName> = canary_record
+        .iter()
+        .flatten()
+        .filter_map(CanaryRecord::canary)
+        .flat_map(|canary| canary.flags.keys().cloned())
+        .collect();
     // What was changed once can be restored, whether it is still declared or not.
     let recorded = position.iter().flatten().flat_map(Position::changed);
-    let wanted: BTreeSet<FlagName> = target.flags.iter().chain(recorded).cloned().collect();
+    let wanted: BTreeSet<FlagName> = target.flags.iter().chain(recorded).chain(&of_canary).cloned().collect();
+    // What a canary sets is its own; in anything else it is to be like the live one, whoever looks.
+    let apart = if of_canary.is_empty() { &wanted } else { &of_canary };
     let (canary, stable): (Vec<&KubePod>, Vec<&KubePod>) = pods.into_iter().partition(|found| is_canary(found));
     let of = |pods: &[&KubePod]| pods.iter().filter_map(|found| pod(found, &container.name, &wanted)).collect();
     Ok(Workload {
@@ -41,10 +50,11 @@ pub(super) fn workload<'a>(
         position,
         emergency: annotation::emergency(deployment),
         pause: annotation::pause(deployment),
-        canary_record: annotation::canary(deployment),
+        canary_record,
         beside: None,
         split: None,
-        fingerprint: template::fingerprint(deployment, &container.name, &wanted),
+        selector: spec.and_then(|spec| spec.selector.match_labels.clone()).unwrap_or_default(),
+        fingerprint: template::fingerprint(deployment, &container.name, apart),
         sign_offs: annotation::sign_offs(deployment),
         template: annotation::template(deployment),
         replicas: replicas(deployment),
@@ -170,7 +180,7 @@ fn environment_sources(container: &Container, flag: &FlagName) -> Vec<String> {
         .collect()
 }
 
-fn replicas(deployment: &Deployment) -> Replicas {
+pub(super) fn replicas(deployment: &Deployment) -> Replicas {
     let spec = deployment.spec.as_ref();
     let status = deployment.status.clone().unwrap_or_default();
     let condition = |kind: &str| status.conditions.iter().flatten().find(|condition| condition.type_ == kind);

@@ -56,6 +56,22 @@ pub enum Error {
         #[source]
         source: Refusal,
     },
+    #[error("cannot make the canary \"{name}\" in namespace \"{namespace}\"")]
+    MakeCanary {
+        namespace: String,
+        name: String,
+        #[source]
+        source: Refusal,
+    },
+    #[error("cannot delete the canary \"{name}\" in namespace \"{namespace}\"")]
+    DeleteCanary {
+        namespace: String,
+        name: String,
+        #[source]
+        source: Refusal,
+    },
+    #[error("the pod template of deployment \"{name}\" in namespace \"{namespace}\" has changed meanwhile")]
+    TemplateChanged { namespace: String, name: String },
     #[error("cannot read {router} in namespace \"{namespace}\"")]
     ReadRouter {
         namespace: String,
@@ -182,6 +198,8 @@ impl Error {
             | Self::ListAllPods { source, .. }
             | Self::ListReplicaSets { source, .. }
             | Self::PatchDeployment { source, .. }
+            | Self::MakeCanary { source, .. }
+            | Self::DeleteCanary { source, .. }
             | Self::ReadRouter { source, .. }
             | Self::PatchRouter { source, .. }
             | Self::ReadHistory { source, .. }
@@ -194,6 +212,7 @@ impl Error {
             | Self::DivideTraffic { .. }
             | Self::NoContainer { .. }
             | Self::SeveralContainers { .. }
+            | Self::TemplateChanged { .. }
             | Self::NoRecord { .. }
             | Self::SeveralRecords { .. } => None,
         }
@@ -201,7 +220,7 @@ impl Error {
 
     /// The object was changed since it was read.
     pub fn is_conflict(&self) -> bool {
-        self.refusal().and_then(Refusal::code) == Some(409)
+        matches!(self, Self::TemplateChanged { .. }) || self.refusal().and_then(Refusal::code) == Some(409)
     }
 
     /// Trying again may help.
@@ -229,6 +248,9 @@ impl Error {
             Self::NoRecord { .. } | Self::SeveralRecords { .. } => {
                 return Some("name what to switch off: --deployment NAME --flag NAME [--flag NAME …]".to_owned());
             }
+            Self::TemplateChanged { .. } => {
+                return Some("look with `cbctl status`, then try again".to_owned());
+            }
             Self::DivideTraffic { .. } => return Some("check `traffic` in rollout.yaml, and that object".to_owned()),
             Self::Connect { .. } => return None,
             Self::Interrupted { .. } => return Some("cbctl status shows where things stand".to_owned()),
@@ -239,6 +261,8 @@ impl Error {
             }
             Self::ListReplicaSets { namespace, .. } => ("list", "replicasets", namespace.as_str()),
             Self::PatchDeployment { namespace, .. } => ("patch", "deployments", namespace.as_str()),
+            Self::MakeCanary { namespace, .. } => ("create", "deployments", namespace.as_str()),
+            Self::DeleteCanary { namespace, .. } => ("delete", "deployments", namespace.as_str()),
             Self::ReadRouter { namespace, router, .. } => ("get", resource_of(router), namespace.as_str()),
             Self::PatchRouter { namespace, router, .. } => ("patch", resource_of(router), namespace.as_str()),
             Self::ReadHistory { namespace, .. } => ("get", "configmaps", namespace.as_str()),

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::annotation::{EMERGENCY, POSITION, RESTARTED, SIGN_OFF, UNDO};
+use super::annotation::{CANARY, EMERGENCY, POSITION, RESTARTED, SIGN_OFF, UNDO};
 use crate::rollout::declaration::Flags;
 use crate::rollout::name::{FlagName, SignOffName};
 use crate::rollout::plan::{Change, Plan, Record};
@@ -26,6 +26,9 @@ pub(super) fn of_plan(plan: &Plan, workload: &Workload) -> Value {
         Record::Keep => None,
     };
     annotations.extend(record.map(|record| (POSITION.to_owned(), record)));
+    if let Some(canary) = &plan.canary {
+        annotations.insert(CANARY.to_owned(), text_of(canary));
+    }
     if plan.accepts_emergency {
         annotations.insert(EMERGENCY.to_owned(), Value::Null);
     }
@@ -87,20 +90,34 @@ fn is_gone(change: &Change) -> bool {
 /// An earlier template in the place of the present one, with some flags as they are now.
 fn whole(revision: &Revision, container: &str, kept: &BTreeMap<FlagName, FlagValue>) -> Value {
     let mut template: Value = serde_json::from_str(&revision.template).unwrap_or(Value::Null);
+    set_values(&mut template, container, kept);
+    if let Some(template) = template.as_object_mut() {
+        template.insert("$patch".to_owned(), json!("replace"));
+    }
+    template
+}
+
+/// Gives flags of a container in a whole template their values, each where it stands, or behind all others.
+pub(super) fn set_values(template: &mut Value, container: &str, values: &BTreeMap<FlagName, FlagValue>) {
     let containers = template.pointer_mut("/spec/containers").and_then(Value::as_array_mut);
-    let named = containers.into_iter().flatten().find(|found| found["name"] == container);
-    if let Some(env) = named.and_then(|named| named.get_mut("env")).and_then(Value::as_array_mut) {
-        for (flag, value) in kept {
+    let Some(named) = containers.into_iter().flatten().find(|found| found["name"] == container) else { return };
+    if !named["env"].is_array() {
+        named["env"] = json!([]);
+    }
+    if let Some(env) = named["env"].as_array_mut() {
+        for (flag, value) in values {
             let is_its = |entry: &Value| entry["name"] == flag.as_str();
             let place = env.iter().position(is_its).unwrap_or(env.len());
             env.retain(|entry| !is_its(entry));
             drop(env.splice(place..place, plain(flag, value)));
         }
     }
-    if let Some(template) = template.as_object_mut() {
-        template.insert("$patch".to_owned(), json!("replace"));
-    }
-    template
+}
+
+/// Values of flags, and nothing else, valid only for the version that was read.
+pub(super) fn of_values(container: &str, resource_version: &str, values: &BTreeMap<FlagName, FlagValue>) -> Value {
+    let env: Vec<Value> = values.iter().map(|(flag, value)| entry(flag, value)).collect();
+    json!({"metadata": {"resourceVersion": resource_version}, "spec": template(container, &env)})
 }
 
 /// An entry as it stands in a list.

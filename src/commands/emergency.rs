@@ -38,14 +38,16 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 const HISTORY: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitStatus, Error> {
-    let (began, mut operation) = (Instant::now(), operation(String::new(), now(), arguments.write.reason.as_ref()));
-    let urgency = Urgency::new(context, began + arguments.timeout);
+    let (began, mut operation) =
+        (Instant::now(), operation(String::new(), now(), arguments.back.write.reason.as_ref()));
+    let urgency = Urgency::new(context, began + arguments.back.timeout);
     let Orders { list, refused } = order::find(arguments, &urgency).await?;
     let many = arguments.emergency.all || arguments.emergency.selector.is_some();
-    let dry_run = arguments.write.dry_run;
-    let waits = !arguments.no_wait && !dry_run;
+    let dry_run = arguments.back.write.dry_run;
+    let waits = !arguments.back.no_wait && !dry_run;
 
-    let mark = Emergency { at: operation.at, operation: operation.id.clone(), reason: arguments.write.reason.clone() };
+    let mark =
+        Emergency { at: operation.at, operation: operation.id.clone(), reason: arguments.back.write.reason.clone() };
     let ledger = Ledger::default();
     let told = many.then_some(list.len());
     let sending = Sending { urgency: &urgency, ledger: &ledger, mark: &mark, dry_run, began, waits, many };

@@ -37,7 +37,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitStatus, Error> {
     let began = now();
-    let deadline = Instant::now() + arguments.timeout;
+    let deadline = Instant::now() + arguments.back.timeout;
     let rollout = context.rollout()?;
     let mut interrupted = interrupted();
     let cluster = context.cluster(rollout.header.namespace.as_deref()).await?;
@@ -45,10 +45,10 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
     let told = |error: &ClusterError| context.printer.retrying(error);
     let found = retry(deadline, &mut interrupted, told, async || cluster.read(&target).await).await?.workload;
     let by = cluster.identity().await.unwrap_or_else(|_| NOBODY_KNOWS.to_owned());
-    let first = operation(by.clone(), began, arguments.write.reason.as_ref());
+    let first = operation(by.clone(), began, arguments.back.write.reason.as_ref());
     if let Err(reason) = gradual::next(&rollout, &found, &BTreeSet::new(), &first) {
         let nothing = Nothing { context, cluster: &cluster, target: &target, workload: found, reason, began, deadline };
-        return nothing.answer(arguments, &mut interrupted).await;
+        return nothing.answer(&arguments.back, &mut interrupted).await;
     }
     let mut gradual = Gradual {
         context,
@@ -64,7 +64,7 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
         reductions: Vec::new(),
         unsettled: None,
     };
-    if arguments.write.dry_run {
+    if arguments.back.write.dry_run {
         return gradual.preview(&found, &first).await;
     }
     let mut at = found;
@@ -160,8 +160,8 @@ impl Gradual<'_> {
 
     /// One reduction, carried out and waited for; the Deployment as it then is.
     async fn reduce(&mut self, interrupted: &mut (impl Future<Output = ()> + Unpin)) -> Result<Workload, Error> {
-        let deadline = Instant::now() + self.arguments.timeout;
-        let operation = operation(self.by.clone(), now(), self.arguments.write.reason.as_ref());
+        let deadline = Instant::now() + self.arguments.back.timeout;
+        let operation = operation(self.by.clone(), now(), self.arguments.back.write.reason.as_ref());
         let seen = self.read(&self.target, deadline, interrupted).await?;
         if !self.is_ours(&seen) {
             return Err(overtaken(&seen));
@@ -207,6 +207,7 @@ impl Gradual<'_> {
             target: &self.target,
             applied: &applied,
             goal: &plan.goal(&before),
+            canary: plan.canary.as_deref(),
             began: operation.at,
             deadline,
             still_ours: &|seen| seen.position == left.position && seen.emergency.is_none(),

@@ -5,16 +5,20 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::canary::{Bringing, Stopped, Why};
 use super::interrupt::interrupted;
 use super::rehearse::{Way, rehearse};
 use super::settle::{self, Made, Sent, Settling};
-use super::{Aim, Context, Look, known_phase, now, operation, target};
+use super::{Aim, Context, Look, known_phase, now, operation, target_of};
 use crate::cli::Promote;
 use crate::cluster::{Applied, Cluster, Ended, Found, Target, Wait, retry};
 use crate::error::{Error, ExitStatus};
+use crate::output::canary::entered as canary_entered;
 use crate::output::change::{self, ChangeReport, Result as Outcome};
 use crate::output::check::{CheckReport, destination};
+use crate::output::in_one_line;
 use crate::output::words::duration;
+use crate::rollout::canary::{self, CanaryRecord};
 use crate::rollout::decision;
 use crate::rollout::declaration::Rollout;
 use crate::rollout::history::entry::{Action, Ending, Entry};
@@ -70,9 +74,10 @@ pub(super) async fn run(context: &Context, arguments: &Promote) -> Result<ExitSt
         context,
         cluster: &cluster,
         rollout: &rollout,
-        target: target(&rollout.header),
+        target: target_of(&rollout),
         to,
         operation,
+        timeout: arguments.timeout,
         report,
     };
     promotion.carry_out(arguments, &workload, &plan).await
@@ -87,6 +92,7 @@ struct Promotion<'a> {
     /// The step in words.
     to: String,
     operation: Operation,
+    timeout: Duration,
     /// What the decision was made on, for the history.
     report: CheckReport,
 }
@@ -101,16 +107,42 @@ impl Promotion<'_> {
             return Ok(self.answer(Outcome::DryRun, headline, plan, None));
         }
         let applied = self.apply(plan, workload, (deadline, &mut interrupted)).await?;
-        if plan.changes.is_empty() {
+        if plan.changes.is_empty() && plan.canary.is_none() {
             self.remember(workload, plan, Ending::Done).await;
-            return Ok(self.answer(
-                Outcome::Done,
-                format!("done: {} begins, no flag had to change", self.to),
-                plan,
-                None,
-            ));
+            let headline = format!("done: {} begins, no flag had to change", self.to);
+            return Ok(self.answer(Outcome::Done, headline, plan, None));
         }
+        let mut pods = None;
+        if !plan.changes.is_empty() {
+            match self.wait_for_pods(workload, plan, &applied, (deadline, &mut interrupted)).await? {
+                Ok(spread) => pods = Some(spread),
+                Err(why) => return self.take_back(workload, plan, &why).await,
+            }
+        }
+        if let Some(record) = &plan.canary {
+            match self.bring_the_canary(workload, plan, record, (deadline, &mut interrupted)).await? {
+                Ok(()) => {}
+                Err(why) => return self.take_back(workload, plan, &why).await,
+            }
+        }
+        self.remember(workload, plan, Ending::Done).await;
+        let took = change::took(self.operation.at, now());
+        let healthy = match plan.canary.as_ref().and_then(|record| record.canary()) {
+            Some(canary) => canary_entered(canary, workload),
+            None => "every pod is healthy".to_owned(),
+        };
+        let headline = format!("done in {took}: {} is entered, {healthy}", self.to);
+        Ok(self.answer(Outcome::Done, headline, plan, pods))
+    }
 
+    /// Waits until every pod of the Deployment itself runs what is wanted; why it has to be taken back, if it has to.
+    async fn wait_for_pods(
+        &self,
+        workload: &Workload,
+        plan: &Plan,
+        applied: &Applied,
+        (deadline, interrupted): (Instant, &mut (impl Future<Output = ()> + Unpin)),
+    ) -> Result<Result<Spread, String>, Error> {
         let goal = plan.goal(workload);
         let wait = Wait {
             target: &self.target,
@@ -121,37 +153,73 @@ impl Promotion<'_> {
             deadline,
             still_ours: &|seen| self.is_ours(seen) && seen.emergency.is_none(),
         };
-        match settle::watch(self.context, self.cluster, &wait, &mut interrupted).await {
-            Ended::Done(after) => {
-                self.remember(workload, plan, Ending::Done).await;
-                let took = change::took(self.operation.at, now());
-                let headline = format!("done in {took}: {} is entered, every pod is healthy", self.to);
-                Ok(self.answer(Outcome::Done, headline, plan, Some(after.spread(&goal))))
-            }
-            Ended::Interrupted(_) => {
-                self.remember(workload, plan, Ending::Interrupted).await;
-                Err(Error::Unverified {
-                    what: format!("interrupted: {} is applied, and its pods go on rolling out", self.to),
-                    source: None,
-                })
-            }
+        match settle::watch(self.context, self.cluster, &wait, interrupted).await {
+            Ended::Done(after) => Ok(Ok(after.spread(&goal))),
+            Ended::Interrupted(_) => Err(self.interrupted(workload, plan).await),
             Ended::Lost(_, error) => {
                 self.remember(workload, plan, Ending::Unverified).await;
                 let what = format!("{} is applied, and nothing more can be seen of it", self.to);
                 Err(Error::Unverified { what, source: Some(Box::new(error)) })
             }
-            Ended::Overtaken(after) => {
-                self.remember(workload, plan, Ending::Overtaken).await;
-                let by = if after.emergency.is_some() { "an emergency rollback" } else { "somebody else's change" };
-                let what = format!("{by} has overtaken {}: it is not waited for any longer", self.to);
-                Err(Error::Unverified { what, source: None })
+            Ended::Overtaken(after) => Err(self.overtaken(workload, plan, Some(&after)).await),
+            Ended::Failed(_, why) => Ok(Err(why)),
+            Ended::Deadline(..) => Ok(Err(self.not_in_time())),
+        }
+    }
+
+    /// Brings the canary to what is recorded of it; why the step has to be taken back, if it has to. One that should be
+    /// gone and is not takes nothing back: every pod runs the step's flags by then.
+    async fn bring_the_canary(
+        &self,
+        workload: &Workload,
+        plan: &Plan,
+        record: &CanaryRecord,
+        (deadline, interrupted): (Instant, &mut (impl Future<Output = ()> + Unpin)),
+    ) -> Result<Result<(), String>, Error> {
+        let still_ours = |seen: &Workload| seen.emergency.is_none();
+        let bringing = Bringing {
+            context: self.context,
+            cluster: self.cluster,
+            target: &self.target,
+            record,
+            deadline,
+            still_ours: &still_ours,
+        };
+        let Err(Stopped { why, last }) = bringing.bring(interrupted).await else { return Ok(Ok(())) };
+        match why {
+            Why::Interrupted => Err(self.interrupted(workload, plan).await),
+            Why::Overtaken => Err(self.overtaken(workload, plan, last.as_deref()).await),
+            why if record.aim == canary::Aim::Gone => {
+                self.remember(workload, plan, Ending::Unverified).await;
+                let (why, source) = why.told();
+                let what = format!("{} is entered, and its canary is not gone yet: {why}", self.to);
+                let hint = format!("the same command again goes on with it, as cbctl promote {} does", self.to);
+                Err(Error::NotArrived { what, hint, source: source.map(Box::new) })
             }
-            Ended::Failed(_, why) => self.take_back(workload, plan, &why).await,
-            Ended::Deadline(..) => {
-                let why = format!("not healthy within {}", duration(arguments.timeout));
-                self.take_back(workload, plan, &why).await
+            Why::Deadline(_) => Ok(Err(self.not_in_time())),
+            why => {
+                let (why, source) = why.told();
+                Ok(Err(source.map_or_else(|| why.clone(), |source| in_one_line(&source))))
             }
         }
+    }
+
+    fn not_in_time(&self) -> String {
+        format!("not healthy within {}", duration(self.timeout))
+    }
+
+    async fn interrupted(&self, workload: &Workload, plan: &Plan) -> Error {
+        self.remember(workload, plan, Ending::Interrupted).await;
+        let what = format!("interrupted: {} is applied, and its pods go on rolling out", self.to);
+        Error::Unverified { what, source: None }
+    }
+
+    async fn overtaken(&self, workload: &Workload, plan: &Plan, seen: Option<&Workload>) -> Error {
+        self.remember(workload, plan, Ending::Overtaken).await;
+        let emergency = seen.is_some_and(|seen| seen.emergency.is_some());
+        let by = if emergency { "an emergency rollback" } else { "somebody else's change" };
+        let what = format!("{by} has overtaken {}: it is not waited for any longer", self.to);
+        Error::Unverified { what, source: None }
     }
 
     /// Sends the patch once. Where no answer came, the record tells whether it arrived, as soon as it can be read.
@@ -190,7 +258,10 @@ impl Promotion<'_> {
         // Taking an unhealthy change back is not interrupted.
         let mut never = std::future::pending();
         let planned = |workload: &Workload| match self.is_ours(workload) {
-            true => plan::step_back(workload, &self.operation).map_err(drop),
+            true => {
+                let back = plan::step_back(workload, &self.operation);
+                back.or_else(|_| plan::abort(workload, &self.operation)).map_err(drop)
+            }
             false => Err(()),
         };
         let told = |error: &crate::cluster::Error| printer.retrying(error);
@@ -210,6 +281,7 @@ impl Promotion<'_> {
             target: &self.target,
             applied: &applied,
             goal: &goal,
+            canary: back.canary.as_deref(),
             began: self.operation.at,
             deadline,
             still_ours: &|seen| back.is_recorded_in(seen),
@@ -237,7 +309,9 @@ impl Promotion<'_> {
     }
 
     fn is_ours(&self, workload: &Workload) -> bool {
-        matches!(&workload.position, Some(Ok(position)) if position.operation == self.operation.id)
+        let of_canary = workload.recorded_canary().map(|record| &record.operation);
+        let of_position = workload.recorded_position().map(|position| &position.operation);
+        [of_position, of_canary].contains(&Some(&self.operation.id))
     }
 
     async fn remember(&self, before: &Workload, plan: &Plan, result: Ending) {

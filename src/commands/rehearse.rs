@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Context, operation, read_settled, shared_now, target};
+use super::{Context, operation, read_settled, shared_now, target_of};
 use crate::cluster::{Cluster, Found, Target};
 use crate::error::{Error, ExitStatus};
 use crate::output::check::destination;
@@ -18,7 +18,7 @@ use crate::rollout::workload::Workload;
 pub(super) async fn run(context: &Context) -> Result<ExitStatus, Error> {
     let rollout = context.rollout()?;
     let cluster = context.cluster(rollout.header.namespace.as_deref()).await?;
-    let target = Target { revisions: true, ..target(&rollout.header) };
+    let target = Target { revisions: true, ..target_of(&rollout) };
     let (found, identity, newest) =
         tokio::join!(read_settled(&cluster, &target), cluster.identity(), cluster.newest_history(&rollout.header.name));
     let Found { workload, clock_offset } = found?;

@@ -45,6 +45,7 @@ fn word(action: Action) -> &'static str {
     match action {
         Action::Promote => "BreakersPromoted",
         Action::Rollback => "BreakersRolledBack",
+        Action::Abort => "CanaryAborted",
         Action::Undo => "PodTemplateRestored",
         Action::Restart => "PodsRestarted",
         Action::Emergency => "BreakersSwitchedOff",

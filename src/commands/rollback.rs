@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::interrupt::interrupted;
 use super::settle::{self, Made, Sent, Settling};
 use super::{Context, now, operation, target};
-use crate::cli::Rollback;
+use crate::cli::{Back, Rollback};
 use crate::cluster::{Cluster, Target, retry};
 use crate::error::{Error, ExitStatus};
 use crate::output::change::{self, ChangeReport, Result as Outcome};
@@ -23,10 +23,18 @@ use form::Form;
 pub(super) use nothing::Nothing;
 
 pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitStatus, Error> {
+    go_back(context, &Form::of(context, arguments)?, &arguments.back).await
+}
+
+/// `cbctl abort`: the way back of a canary.
+pub(super) async fn abort(context: &Context, arguments: &Back) -> Result<ExitStatus, Error> {
+    go_back(context, &Form::Abort, arguments).await
+}
+
+async fn go_back(context: &Context, form: &Form, arguments: &Back) -> Result<ExitStatus, Error> {
     let began = now();
     let deadline = Instant::now() + arguments.timeout;
     let mut interrupted = interrupted();
-    let form = Form::of(context, arguments)?;
     let told = |error: &crate::cluster::Error| context.printer.retrying(error);
     let (cluster, target, name) = find_target(context, form.header(), (deadline, &mut interrupted)).await?;
     // Who we are is good to know for the record, and no reason to hold a rollback up.
@@ -42,7 +50,7 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
         context.remember(&cluster, &name, Some(before), entry).await;
     };
     let planned = |workload: &Workload| form.plan(workload, &operation);
-    let planned_on = Target { revisions: form.needs_revisions(), ..target.clone() };
+    let planned_on = form.looks_at(target.clone());
     let (dry_run, limits) = (arguments.write.dry_run, (deadline, &mut interrupted));
     let Made { before, plan, applied } =
         match settle::send(&cluster, &planned_on, limits, told, dry_run, planned).await? {
@@ -62,7 +70,7 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
         };
     let done = change::restored(&plan);
     context.printer.tell(&change::announcement(&done, &before.deployment, &plan));
-    let report = |result, headline| report(&before, &operation, &plan, result, headline);
+    let report = |result, headline| report(form, &before, &operation, &plan, result, headline);
     if arguments.write.dry_run {
         context.printer.answer(&report(Outcome::DryRun, "dry run: the API server accepts the change".to_owned()));
         return Ok(ExitStatus::Success);
@@ -80,6 +88,7 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
         target: &target,
         applied: &applied,
         goal: &goal,
+        canary: plan.canary.as_deref(),
         began,
         deadline,
         still_ours: &|seen| plan.is_recorded_in(seen),
@@ -125,8 +134,15 @@ async fn find_target(
     }
 }
 
-fn report(before: &Workload, operation: &Operation, plan: &Plan, result: Outcome, headline: String) -> ChangeReport {
-    let mut report = ChangeReport::new("rollback", &before.deployment, &before.namespace, result, headline);
+fn report(
+    form: &Form,
+    before: &Workload,
+    operation: &Operation,
+    plan: &Plan,
+    result: Outcome,
+    headline: String,
+) -> ChangeReport {
+    let mut report = ChangeReport::new(form.verb(), &before.deployment, &before.namespace, result, headline);
     report.operation = (result != Outcome::DryRun).then(|| operation.id.clone());
     report.place = plan.record.place().cloned();
     report.changes = plan.changes.iter().map(change::Applied::of).collect();

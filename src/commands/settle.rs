@@ -1,17 +1,20 @@
 //! The way back: sending a rollback until it is through, waiting until it has arrived in every pod, and saying
 //! honestly how far it came.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::canary::{Bringing, Stopped};
 use super::{Context, now};
 use crate::cluster::{Applied, Cluster, Ended, Error as ClusterError, Found, Target, Wait, retry};
 use crate::error::Error;
 use crate::output::Printer;
 use crate::output::change::{self, ChangeReport};
 use crate::output::progress::{expected, not_arrived, progress};
+use crate::rollout::canary::{Aim, CanaryRecord};
 use crate::rollout::plan::{Fate, Plan};
 use crate::rollout::progress::{Goal, Spread};
 use crate::rollout::workload::Workload;
@@ -127,6 +130,8 @@ pub(super) struct Settling<'a> {
     pub target: &'a Target,
     pub applied: &'a Applied,
     pub goal: &'a Goal,
+    /// What was recorded of the canary, where that changed.
+    pub canary: Option<&'a CanaryRecord>,
     pub began: Timestamp,
     pub deadline: Instant,
     pub still_ours: &'a dyn Fn(&Workload) -> bool,
@@ -157,11 +162,25 @@ impl Settling<'_> {
         Ok((after, format!("done in {}: {done}; {pods}", change::took(self.began, now()))))
     }
 
-    /// The same, without words.
+    /// The same, without words. A canary goes first, with the traffic that it gets; one that comes back comes last.
     pub(super) async fn settle(
         &self,
         interrupted: &mut (impl Future<Output = ()> + Unpin),
     ) -> Result<Workload, Unsettled> {
+        let Some(record) = self.canary else { return self.settle_pods(interrupted).await };
+        let goes = record.aim == Aim::Gone;
+        let nothing_else = *self.goal == Goal::Values(BTreeMap::new());
+        if !goes && !nothing_else {
+            self.settle_pods(interrupted).await?;
+        }
+        let (context, cluster, target) = (self.context, self.cluster, self.target);
+        let (deadline, still_ours) = (self.deadline, self.still_ours);
+        let bringing = Bringing { context, cluster, target, record, deadline, still_ours };
+        let brought = bringing.bring(interrupted).await.map_err(|stopped| Unsettled::of_canary(stopped, record))?;
+        if goes && !nothing_else { self.settle_pods(interrupted).await } else { Ok(brought) }
+    }
+
+    async fn settle_pods(&self, interrupted: &mut (impl Future<Output = ()> + Unpin)) -> Result<Workload, Unsettled> {
         let wait = Wait {
             target: self.target,
             generation: self.applied.generation,
@@ -188,6 +207,19 @@ impl Settling<'_> {
 }
 
 impl Unsettled {
+    /// A canary that did not become what it is to be.
+    fn of_canary(stopped: Stopped, record: &CanaryRecord) -> Self {
+        let (why, source) = stopped.why.told();
+        let what = match &record.aim {
+            Aim::Gone => format!("{why}: the change is in the deployment, and its canary is not gone yet"),
+            Aim::Runs(_) => {
+                format!("{why}: the change is in the deployment, and its canary does not run as before yet")
+            }
+        };
+        let hint = "the same command again, or cbctl abort, goes on with it; cbctl status shows where things stand";
+        Self { in_time: source.is_none(), what, hint: hint.to_owned(), pods: None, source }
+    }
+
     /// A change that is made, and how far it is known to have come.
     pub(super) fn of(end: &str, last: Option<&Workload>, goal: &Goal, source: Option<ClusterError>) -> Self {
         let pods = last.map(|last| last.spread(goal));

@@ -130,7 +130,9 @@ pub fn restored(plan: &Plan) -> String {
         Record::Keep => None,
     };
     match (&plan.template, back) {
-        (None, back) => back.unwrap_or_else(|| "off".to_owned()),
+        (None, Some(back)) => back,
+        (None, None) if plan.canary.is_some() && plan.changes.is_empty() => "the canary is gone".to_owned(),
+        (None, None) => "off".to_owned(),
         (Some(TemplateChange::Restart { .. }), _) => "restarted".to_owned(),
         (Some(TemplateChange::Undo { revision, .. }), None) => format!("revision {} is back", revision.number),
         (Some(TemplateChange::Undo { revision, .. }), Some(back)) => {

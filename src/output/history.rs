@@ -144,6 +144,7 @@ pub fn verb(action: Action) -> &'static str {
         Action::Rollback => "rollback",
         Action::Undo => "undo",
         Action::Restart => "restart",
+        Action::Abort => "abort",
         Action::Emergency => "emergency",
     }
 }

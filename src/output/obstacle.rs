@@ -1,6 +1,7 @@
 //! What holds a promotion up, in words, each with what lifts it.
 
-use super::words::{duration, percent};
+use super::canary::trouble;
+use super::words::duration;
 use crate::rollout::route::Obstacle;
 use crate::rollout::standing::{Drift, Unusable};
 use crate::rollout::workload::{FlagSource, FlagValue};
@@ -38,10 +39,9 @@ pub fn obstacle(obstacle: &Obstacle) -> String {
             format!("{phase} is complete for {} of {}, {} more", duration(*have), duration(*need), duration(left))
         }
         Obstacle::Unsigned { name } => format!("signed {name}: nobody yet: cbctl sign-off {name}"),
-        Obstacle::Exposure { phase, step, steps } => format!(
-            "{phase}, step {step} of {steps} exposes a part of the service; this version can only expose all of it \
-             (expose: full)"
-        ),
+        Obstacle::Canary { detail, adoptable } => {
+            format!("{}{}", trouble(detail), if *adoptable { ", or cbctl abort takes it away" } else { "" })
+        }
         Obstacle::Unmanageable { flag, source } => {
             let adopt = if source.is_restorable() { ", or --adopt takes it over" } else { "" };
             format!("{flag} is {}: make it a plain value of the container first{adopt}", source_of(source))
@@ -96,9 +96,4 @@ fn source_of(source: &FlagSource) -> String {
         FlagSource::Twice => "set twice".to_owned(),
         FlagSource::MaybeFrom(sources) => format!("perhaps set through envFrom by {}", sources.join(", ")),
     }
-}
-
-/// Traffic in percent, as an exposure writes it.
-pub fn traffic(share_percent: f64) -> String {
-    percent(share_percent / 100.0)
 }

@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::canary::share;
 use super::check::{conditions, destination, held_and_judged, way_back};
 use super::condition::ConditionReport;
-use super::obstacle::{drifts, traffic, unusable};
+use super::obstacle::{drifts, unusable};
 use super::words::{duration, plural, since};
 use super::{Report, SCHEMA, table};
 use crate::rollout::decision::{Decision, Outcome};
@@ -195,7 +196,7 @@ pub fn exposure(exposure: Exposure) -> String {
     match exposure {
         Exposure::Full => "full".to_owned(),
         Exposure::Pods(pods) => plural(u64::from(pods), "pod"),
-        Exposure::Traffic(percent) => format!("{} of traffic", traffic(percent)),
+        Exposure::Traffic(percent) => format!("{} of traffic", share(percent)),
     }
 }
 

@@ -4,13 +4,22 @@
 //! the record brings what is there to it; so that it does not matter who began, nor how often it was begun. This file does
 //! not know how a Deployment or a router is written.
 
+mod course;
+mod sizing;
+mod trouble;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::declaration::Rollout;
 use super::name::FlagName;
-use super::router::Weights;
-use super::workload::{FlagSource, FlagValue, Replicas};
+use super::router::{Router, Weights};
+use super::workload::{FlagSource, FlagValue, Replicas, Workload};
+
+pub use course::{Move, next};
+pub use sizing::{by_pods, planned};
+pub use trouble::{CanaryTrouble, at as trouble_at, is_unfinished};
 
 /// On the pods of a canary, and in its selector.
 pub const CANARY_LABEL: &str = "cbctl.dev/canary";
@@ -27,15 +36,31 @@ pub fn beside(canary: &str) -> Option<&str> {
     canary.strip_suffix(SUFFIX)
 }
 
+/// What divides the traffic: as recorded of the canary that there is, and as declared for one that is to be made.
+pub fn router<'a>(rollout: &'a Rollout, workload: &'a Workload) -> Option<&'a Router> {
+    match workload.recorded_canary() {
+        Some(record) => record.route.as_ref().map(|route| &route.router),
+        None => rollout.header.router.as_ref(),
+    }
+}
+
 /// What the canary is to be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CanaryRecord {
     /// Id of the operation that decided it.
     pub operation: String,
     pub aim: Aim,
-    /// The router's weights before the canary was given any traffic; to be restored when it goes.
+    /// What gives it its traffic, where that is a router.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weights: Option<Weights>,
+    pub route: Option<Routed>,
+}
+
+/// A router, as it was before a canary was given any traffic. It is recorded whole, so that a way back needs no files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Routed {
+    pub router: Router,
+    /// To be put back when the canary goes.
+    pub weights: Weights,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,7 +75,7 @@ pub enum Aim {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Canary {
     pub pods: u32,
-    /// Every flag that the rollout has declared so far, whatever the stable pods run.
+    /// Every flag that the rollout may touch, whatever the stable pods run.
     pub flags: BTreeMap<FlagName, FlagValue>,
     /// Its part of the traffic in percent, where a router gives it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -62,7 +87,7 @@ pub struct Canary {
 }
 
 /// The Deployment that has the name of the canary, as it was found.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Beside {
     pub uid: String,
     pub resource_version: String,

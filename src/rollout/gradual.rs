@@ -136,6 +136,7 @@ pub fn announcing(workload: &Workload, fewer: &Fewer, operation: &Operation) -> 
         changes: Vec::new(),
         template: None,
         record: Record::Write(Box::new(position)),
+        canary: None,
         accepts_emergency: false,
         resource_version: workload.resource_version.clone(),
     })

@@ -1,5 +1,7 @@
 //! The change to make: flags, template and record together, as one value that is printed, dry-run and applied as it is.
 
+mod breakers;
+mod canary;
 mod fate;
 mod template;
 
@@ -8,16 +10,19 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::declaration::{Flags, Rollout};
+use super::canary::{Aim, CanaryRecord};
+use super::declaration::Rollout;
 use super::history::verify::Anchor;
-use super::name::{BreakerName, FlagName, PhaseName};
+use super::name::{FlagName, PhaseName};
 use super::position::{Place, Position, Taken};
 use super::progress::Goal;
 use super::route::{Destination, Route};
-use super::standing::{Standing, StandingPlace};
+use super::standing::StandingPlace;
 use super::template::TemplateChange;
 use super::workload::{FlagSource, FlagValue, Workload};
 
+pub use breakers::breakers_off;
+pub use canary::{abort, arrival};
 pub use fate::Fate;
 pub use template::{restart, undo};
 
@@ -28,6 +33,8 @@ pub struct Plan {
     /// What else becomes of the pod template.
     pub template: Option<TemplateChange>,
     pub record: Record,
+    /// What is recorded of the canary, where that changes.
+    pub canary: Option<Box<CanaryRecord>>,
     /// Takes the mark of an emergency away.
     pub accepts_emergency: bool,
     /// The version of the Deployment that this plan was made for.
@@ -97,6 +104,8 @@ pub enum NothingToRollBack {
     SameButForBreakers,
     /// The Deployment is paused: a restart would replace no pod.
     Paused,
+    /// There is no canary that could be taken away.
+    NoCanary,
 }
 
 impl Plan {
@@ -109,16 +118,27 @@ impl Plan {
             Some(FlagSource::Twice) => false,
         };
         let template = self.template.as_ref().is_none_or(|template| template.is_applied_to(&workload.template));
-        template && self.is_recorded_in(workload) && self.changes.iter().all(changed)
+        template
+            && self.is_recorded_in(workload)
+            && self.is_said_of_the_canary_in(workload)
+            && self.changes.iter().all(changed)
     }
 
-    /// Whether the record is the one that this plan writes.
+    /// Whether the recorded position is the one that this plan writes.
     pub fn is_recorded_in(&self, workload: &Workload) -> bool {
         match &self.record {
             Record::Write(position) => workload.recorded_position() == Some(&**position),
             Record::Remove => workload.position.is_none(),
             Record::Keep => true,
         }
+    }
+
+    /// Whether what it says of the canary is what is recorded, or done already.
+    fn is_said_of_the_canary_in(&self, workload: &Workload) -> bool {
+        self.canary.as_deref().is_none_or(|canary| match workload.recorded_canary() {
+            Some(found) => found.operation == canary.operation,
+            None => canary.aim == Aim::Gone && workload.canary_record.is_none(),
+        })
     }
 
     /// The workload as the API server makes it of this plan. Its pods, and the version that the next change has to
@@ -132,6 +152,9 @@ impl Plan {
             Record::Write(position) => after.position = Some(Ok((**position).clone())),
             Record::Remove => after.position = None,
             Record::Keep => {}
+        }
+        if let Some(canary) = &self.canary {
+            after.canary_record = Some(Ok((**canary).clone()));
         }
         if self.accepts_emergency {
             after.emergency = None;
@@ -170,12 +193,19 @@ impl Plan {
 
 /// The patch that takes the route's step. None where the route leads nowhere.
 pub fn promotion(rollout: &Rollout, workload: &Workload, route: &Route, operation: &Operation) -> Option<Plan> {
+    if let (true, Some(place)) = (route.resumes, &route.standing.place) {
+        return canary::resumption(rollout, workload, place, operation);
+    }
     let (phase, step) = match route.destination {
         Destination::Step { phase, step } => (phase, step),
         Destination::Adopt { phase } => (phase, rollout.phases[phase].steps.len() - 1),
         Destination::Bake { .. } | Destination::Complete { .. } => return None,
     };
-    let wanted = rollout.flags_through(phase);
+    let canary = match rollout.phases[phase].steps[step].is_canary() {
+        true => Some(canary::runs(rollout, workload, (phase, step), operation)?),
+        false => canary::gone(workload, operation),
+    };
+    let wanted = rollout.stable_flags_at(phase, step).unwrap_or_default();
     let changes = changes(workload, wanted.into_iter().map(|(flag, value)| (flag, FlagValue::Literal(value))));
     let mut completed = workload.recorded_position().map(|position| position.completed.clone()).unwrap_or_default();
     completed.retain(|name, _| rollout.index_of(name).is_some_and(|index| index < phase));
@@ -207,8 +237,9 @@ pub fn promotion(rollout: &Rollout, workload: &Workload, route: &Route, operatio
     prior.extend(replaced);
     let from = route.standing.place.as_ref().map(|place| place.record(rollout));
     let base = workload.recorded_position().map(|position| position.operation.clone());
-    let canary = workload.recorded_canary().cloned().map(Box::new);
-    trail.push(Taken { from, base, prior, canary });
+    // What an emergency has switched off is not to be brought back.
+    let before = workload.recorded_canary().filter(|_| workload.emergency.is_none()).cloned().map(Box::new);
+    trail.push(Taken { from, base, prior, canary: before });
     let position = Position {
         place: Place { phase: rollout.phases[phase].name.clone(), step: step + 1, since: operation.at },
         by: operation.by.clone(),
@@ -227,6 +258,7 @@ pub fn promotion(rollout: &Rollout, workload: &Workload, route: &Route, operatio
         changes,
         template: None,
         record: Record::Write(Box::new(position)),
+        canary,
         accepts_emergency: workload.emergency.is_some(),
         resource_version: workload.resource_version.clone(),
     })
@@ -234,7 +266,7 @@ pub fn promotion(rollout: &Rollout, workload: &Workload, route: &Route, operatio
 
 /// Whether a step is on record that can be taken back.
 pub fn can_step_back(workload: &Workload) -> bool {
-    let leads_back = |taken: &Taken| taken.from.is_some() || !taken.prior.is_empty();
+    let leads_back = |taken: &Taken| taken.from.is_some() || !taken.prior.is_empty() || workload.has_canary();
     let has_earlier = |position: &Position| !position.rolled_back && position.trail.last().is_some_and(leads_back);
     workload.emergency.is_none() && workload.recorded_position().is_some_and(has_earlier)
 }
@@ -278,68 +310,14 @@ pub(super) fn restoring(workload: &Workload, position: &Position, oldest: usize,
     let (trail, undone) = position.trail.split_at(oldest);
     let place = undone.first().and_then(|taken| taken.from.clone());
     let moved = |place| Record::Write(Box::new(moved_back(position, place, trail.to_vec(), operation)));
+    let before = undone.first().and_then(|taken| taken.canary.as_deref());
     Plan {
         changes: changes(workload, Taken::replaced(undone)),
         template: None,
         record: place.map_or(Record::Remove, moved),
+        canary: canary::as_before(workload, before, operation),
         accepts_emergency: false,
         resource_version: workload.resource_version.clone(),
-    }
-}
-
-/// The patch that switches these breakers off. The rollout then stands at the last phase that has none of them on, and
-/// what later phases changed is restored as well.
-pub fn breakers_off(
-    rollout: &Rollout,
-    workload: &Workload,
-    breakers: &[BreakerName],
-    operation: &Operation,
-) -> Result<Plan, NothingToRollBack> {
-    let chosen = |breaker: &&super::declaration::Breaker| breakers.contains(&breaker.name);
-    let off: Flags = rollout
-        .header
-        .breakers
-        .iter()
-        .filter(chosen)
-        .map(|breaker| (breaker.flag.clone(), breaker.off.clone()))
-        .collect();
-    if workload.has(&off) {
-        return Err(NothingToRollBack::AlreadyOff);
-    }
-    let (mut wanted, record) = back_to_without(rollout, workload, &off, operation);
-    // What was on before the rollout changed it is no reason to switch anything on here.
-    let switches_on = |flag: &FlagName, value: &FlagValue| {
-        let of_flag = |breaker: &&super::declaration::Breaker| breaker.flag == *flag;
-        let breaker = rollout.header.breakers.iter().find(of_flag);
-        breaker.is_some_and(|breaker| *value == FlagValue::Literal(breaker.on.clone()))
-    };
-    wanted.retain(|flag, value| !switches_on(flag, value));
-    wanted.extend(off.into_iter().map(|(flag, value)| (flag, FlagValue::Literal(value))));
-    Ok(Plan {
-        changes: changes(workload, wanted),
-        template: None,
-        record,
-        accepts_emergency: false,
-        resource_version: workload.resource_version.clone(),
-    })
-}
-
-/// The record of the last phase without these breakers, and what the changes that led further replaced.
-fn back_to_without(
-    rollout: &Rollout,
-    workload: &Workload,
-    off: &Flags,
-    operation: &Operation,
-) -> (BTreeMap<FlagName, FlagValue>, Record) {
-    let standing = Standing::of(rollout, workload);
-    let place = standing.place.as_ref().and_then(|place| place_without(rollout, workload, place, off, operation.at));
-    match workload.recorded_position().zip(place) {
-        Some((position, place)) => {
-            let (trail, replaced) = split_at(rollout, &position.trail, Some(&place));
-            let place = place.record(rollout);
-            (replaced, Record::Write(Box::new(moved_back(position, place, trail, operation))))
-        }
-        None => (BTreeMap::new(), Record::Keep),
     }
 }
 
@@ -376,25 +354,6 @@ fn split_at(
     };
     let (kept, further) = trail.split_at(trail.iter().position(leads_further).unwrap_or(trail.len()));
     (kept.to_vec(), Taken::replaced(further))
-}
-
-/// The end of the last phase without these breakers on, with its bake served if it had been complete before.
-fn place_without(
-    rollout: &Rollout,
-    workload: &Workload,
-    present: &StandingPlace,
-    off: &Flags,
-    now: Timestamp,
-) -> Option<StandingPlace> {
-    let phase = rollout.last_phase_without(off)?;
-    if present.phase <= phase {
-        return Some(present.clone());
-    }
-    let declared = &rollout.phases[phase];
-    let bake = declared.steps[declared.steps.len() - 1].bake;
-    let completed = workload.recorded_position().and_then(|position| position.completed.get(&declared.name).copied());
-    let since = completed.and_then(|complete| complete.checked_sub(bake).ok()).unwrap_or(now);
-    Some(StandingPlace { phase, step: declared.steps.len() - 1, since })
 }
 
 /// The wanted values that are not there already.

@@ -78,9 +78,11 @@ pub struct Place {
 }
 
 impl Position {
-    /// Every flag that was changed on the way here.
+    /// Every flag that was changed on the way here, in a canary too.
     pub fn changed(&self) -> impl Iterator<Item = &FlagName> {
-        self.trail.iter().flat_map(|taken| taken.prior.keys())
+        let canaries = self.trail.iter().filter_map(|taken| taken.canary.as_ref()?.canary());
+        let canaries = canaries.flat_map(|canary| canary.flags.keys());
+        self.trail.iter().flat_map(|taken| taken.prior.keys()).chain(canaries)
     }
 
     /// Whether a change on the way here was made on the record of this operation.

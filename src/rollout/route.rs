@@ -5,7 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::declaration::{Exposure, Requirement, Rollout};
+use super::canary::{self, CanaryTrouble};
+use super::declaration::{Requirement, Rollout};
 use super::name::{FlagName, PhaseName, SignOffName};
 use super::standing::{Drift, Standing, StandingPlace, Unusable, drift, elapsed};
 use super::workload::{FlagSource, FlagValue, Health, Workload};
@@ -19,6 +20,8 @@ pub struct Route {
     pub obstacles: Vec<Obstacle>,
     /// Index of the phase whose gates decide; None where no gate is asked for.
     pub gates_of: Option<usize>,
+    /// The step was entered and its canary was not brought to its end: it was decided then, and is gone on with.
+    pub resumes: bool,
 }
 
 /// Where a promotion leads. Phases and steps are indices.
@@ -80,11 +83,11 @@ pub enum Obstacle {
     Unsigned {
         name: SignOffName,
     },
-    /// This version cannot expose in this way.
-    Exposure {
-        phase: PhaseName,
-        step: usize,
-        steps: usize,
+    /// The canary is not as it should be, or cannot be made.
+    Canary {
+        detail: CanaryTrouble,
+        /// `adopt` makes it anew.
+        adoptable: bool,
     },
     /// The flag is no literal of its own: setting it would hide another source, which `adopt` accepts where a rollback
     /// can bring it back.
@@ -124,6 +127,7 @@ impl Route {
             None => Self::into_the_rollout(rollout, workload, standing, target, adopt),
             Some(place) => Self::onward(rollout, workload, standing, &place, target, now),
         };
+        route.check_present_canary(rollout, workload, adopt);
         if !adopt {
             if !route.standing.drift.is_empty() {
                 route.obstacles.push(Obstacle::Drift { flags: route.standing.drift.clone() });
@@ -133,7 +137,7 @@ impl Route {
         if adopt {
             route.repair();
         }
-        route.check_exposure(rollout);
+        route.check_exposure(rollout, workload);
         route.check_flags(rollout, workload, adopt);
         route.check_workload(workload);
         route
@@ -181,7 +185,7 @@ impl Route {
             }
             Destination::Step { phase: wanted, step: 0 }
         };
-        Self { standing, destination, obstacles, gates_of: None }
+        Self { standing, destination, obstacles, gates_of: None, resumes: false }
     }
 
     fn onward(
@@ -231,7 +235,24 @@ impl Route {
             obstacles.push(Obstacle::Skips { next: rollout.phases[place.phase + 1].name.clone() });
             (Destination::Step { phase: target, step: 0 }, None)
         };
-        Self { standing, destination, obstacles, gates_of }
+        Self { standing, destination, obstacles, gates_of, resumes: false }
+    }
+
+    /// A step that was begun is brought to its end before anything else; and what is wrong with a canary that was seen to
+    /// run holds, until it is made anew where that is accepted.
+    fn check_present_canary(&mut self, rollout: &Rollout, workload: &Workload, adopt: bool) {
+        let Some(place) = self.standing.place.clone().filter(|_| workload.emergency.is_none()) else { return };
+        let here = Destination::Step { phase: place.phase, step: place.step };
+        if canary::is_unfinished(rollout, workload, &place) {
+            *self = Self { destination: here, obstacles: vec![], gates_of: None, resumes: true, ..self.clone() };
+        } else if let Some(detail) = canary::trouble_at(rollout, workload, &place) {
+            if adopt && detail.is_adoptable() {
+                *self = Self { destination: here, obstacles: vec![], gates_of: None, ..self.clone() };
+            } else {
+                let adoptable = detail.is_adoptable();
+                self.obstacles.push(Obstacle::Canary { detail, adoptable });
+            }
+        }
     }
 
     /// Where there is no step to take, accepted drift is brought to the present step's flags all the same.
@@ -244,13 +265,12 @@ impl Route {
         }
     }
 
-    fn check_exposure(&mut self, rollout: &Rollout) {
-        if let Destination::Step { phase, step } = self.destination {
-            let declared = &rollout.phases[phase];
-            if declared.steps[step].exposure != Exposure::Full {
-                let (name, steps) = (declared.name.clone(), declared.steps.len());
-                self.obstacles.push(Obstacle::Exposure { phase: name, step: step + 1, steps });
-            }
+    fn check_exposure(&mut self, rollout: &Rollout, workload: &Workload) {
+        if let Destination::Step { phase, step } = self.destination
+            && rollout.phases[phase].steps[step].is_canary()
+            && let Err(detail) = canary::planned(rollout, workload, phase, step)
+        {
+            self.obstacles.push(Obstacle::Canary { detail, adoptable: false });
         }
     }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// A declared router.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Router {
     /// Of the object, in the Deployment's namespace.
     pub name: String,
@@ -16,7 +16,8 @@ pub struct Router {
     pub canary_labels: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RouterKind {
     /// Of the Gateway API.
     HttpRoute(Backends),
@@ -29,7 +30,7 @@ pub enum RouterKind {
 }
 
 /// The Services between which the traffic is divided.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backends {
     pub stable: String,
     pub canary: String,
@@ -71,6 +72,25 @@ impl Router {
 }
 
 impl RouterKind {
+    /// The part in percent that comes nearest to this one and that the router can give: never nothing, nor everything.
+    pub fn nearest(&self, percent: f64) -> f64 {
+        let unit = self.unit();
+        ((percent / unit).round() * unit).clamp(unit, 100.0 - unit)
+    }
+
+    /// Whether two parts are the same to it.
+    pub fn is_near(&self, one: f64, other: f64) -> bool {
+        (one - other).abs() < self.unit() / 2.0
+    }
+
+    /// The smallest part that it can give.
+    fn unit(&self) -> f64 {
+        match self {
+            Self::VirtualService(_) => 1.0,
+            Self::HttpRoute(_) | Self::TraefikService(_) | Self::Ingress => 0.01,
+        }
+    }
+
     pub fn resource(&self) -> &'static str {
         match self {
             Self::HttpRoute(_) => "httproute",

@@ -64,7 +64,8 @@ impl Standing {
             (Some(place), Some(mark)) => after_emergency(rollout, &place, &off, mark.at),
             (place, _) => place,
         };
-        let mut expected = place.as_ref().map(|place| rollout.flags_through(place.phase)).unwrap_or_default();
+        let mut expected =
+            place.as_ref().and_then(|place| rollout.stable_flags_at(place.phase, place.step)).unwrap_or_default();
         if emergency {
             expected.retain(|flag, _| off.contains_key(flag));
             expected.extend(off);

@@ -117,6 +117,7 @@ pub fn workload(flags: &[(&str, FlagSource)]) -> Workload {
         canary_record: None,
         beside: None,
         split: None,
+        selector: BTreeMap::new(),
         fingerprint: "template-1".into(),
         sign_offs: BTreeMap::new(),
         template: Template::default(),

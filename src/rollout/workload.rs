@@ -42,6 +42,8 @@ pub struct Workload {
     pub beside: Option<Beside>,
     /// How the router divides the traffic, where one was looked at.
     pub split: Option<Result<Split, Unsplittable>>,
+    /// The labels that it selects its pods by.
+    pub selector: BTreeMap<String, String>,
     /// Of its pod template, declared flags aside.
     pub fingerprint: String,
     pub sign_offs: BTreeMap<SignOffName, SignOff>,
@@ -224,6 +226,16 @@ impl Workload {
         literals.map(|(flag, value)| (flag.clone(), FlagValue::Literal(value.to_owned()))).collect()
     }
 
+    /// What an entry of each flag in the template would have to be, so that another template had the same.
+    pub fn values(&self) -> BTreeMap<FlagName, FlagValue> {
+        let value = |source: &FlagSource| match source {
+            FlagSource::Value(value) => Some(value.clone()),
+            FlagSource::MaybeFrom(_) => Some(FlagValue::Absent),
+            FlagSource::Twice => None,
+        };
+        self.flags.iter().filter_map(|(flag, source)| Some((flag.clone(), value(source)?))).collect()
+    }
+
     /// The position that the annotation tells, if it can be read.
     pub fn recorded_position(&self) -> Option<&Position> {
         self.position.as_ref()?.as_ref().ok()
@@ -232,6 +244,16 @@ impl Workload {
     /// What is recorded of the canary, if it can be read.
     pub fn recorded_canary(&self) -> Option<&CanaryRecord> {
         self.canary_record.as_ref()?.as_ref().ok()
+    }
+
+    /// Whether anything of a canary is left: its record, or a Deployment that was made as one.
+    pub fn has_canary(&self) -> bool {
+        self.canary_record.is_some() || self.has_own_canary()
+    }
+
+    /// Whether a Deployment that was made as its canary stands beside it.
+    pub fn has_own_canary(&self) -> bool {
+        self.beside.as_ref().is_some_and(|beside| beside.is_ours)
     }
 
     /// The place of that position.
@@ -253,6 +275,12 @@ impl Workload {
     pub fn with_canary(mut self) -> Self {
         self.pods.append(&mut self.canary);
         self
+    }
+
+    /// Its canary, as a Deployment of its own.
+    pub fn canary_alone(&self) -> Option<Self> {
+        let replicas = self.beside.as_ref()?.replicas.clone();
+        Some(Self { replicas, pods: self.canary.clone(), canary: Vec::new(), ..self.clone() })
     }
 
     /// The Deployments that the canary's pods belong to.

@@ -16,7 +16,7 @@ import (
 
 // behaviour is everything that a scenario can set, under its name in the file.
 type behaviour struct {
-	RPS         float64     `json:"rps"` // of each pod
+	RPS         float64     `json:"rps"` // of each pod, unless the scenario divides its traffic
 	Latency     duration    `json:"latency"`
 	Spread      float64     `json:"spread"`
 	SlowShare   share       `json:"slow_share"`

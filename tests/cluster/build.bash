@@ -60,7 +60,21 @@ build() {
 }
 
 build_cluster() {
-  compile "$1/testcluster" .
+  compile "$1/testcluster" . && collect_definitions "$1"
+}
+
+# collect_definitions puts the custom resource definitions of every cluster beside the
+# program, which chooses them out of the modules that definitions/go.mod pins.
+collect_definitions() {
+  local line folder
+  local -a files=()
+  cd "$here/definitions" || return
+  GOWORK=off GOFLAGS='' go mod download "${definition_files[@]%% *}" || return
+  for line in "${definition_files[@]}"; do
+    folder=$(GOWORK=off GOFLAGS='' go list -m -f '{{.Dir}}' "${line%% *}") || return
+    files+=("$folder/${line#* }")
+  done
+  "$1/testcluster" definitions "${files[@]}" >"$1/definitions.json"
 }
 
 build_kubectl() {

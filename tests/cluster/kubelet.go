@@ -1,7 +1,7 @@
-// kubelet.go owns the simulated kubelet's loop: it watches pods, nodes and
-// scenarios, remembers what it knows of each pod, and looks again at a pod
+// kubelet.go owns the simulated kubelet's loop: it watches pods, nodes
+// and scenarios, remembers what it knows of each pod, and looks again at a pod
 // whenever something about it changes or its time has come. What a look does is
-// in pod.go.
+// in pod.go, how traffic is divided among pods in division_watch.go.
 package main
 
 import (
@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
@@ -36,6 +37,7 @@ type kubelet struct {
 	queue     workqueue.TypedRateLimitingInterface[string]
 	nodes     *nodes
 	scenarios *scenarios
+	division  *division
 	net       int
 
 	mu    sync.Mutex
@@ -74,7 +76,15 @@ func runKubelet(args []string) error {
 	}
 	ctx := context.Background()
 	k.nodes = &nodes{client: client, changed: k.enqueueNode, state: map[string]deadness{}}
-	k.scenarios = newScenarios(client, k.enqueueNamespace)
+	k.scenarios = newScenarios(client, func(namespace string) {
+		k.division.divide(ctx, namespace) // first, so that a pod knows its part when it follows
+		k.enqueueNamespace(namespace)
+	})
+	routes, err := dynamic.NewForConfig(configuration)
+	if err != nil {
+		return err
+	}
+	k.division = &division{client: routes, scenarios: k.scenarios, workloads: k.runningWorkloads}
 	if err := k.watch(ctx, port); err != nil {
 		return err
 	}
@@ -93,6 +103,8 @@ func (k *kubelet) watch(ctx context.Context, port int32) error {
 
 	pods := bound.Core().V1().Pods()
 	k.pods = pods.Lister()
+	services := all.Core().V1().Services()
+	k.division.pods, k.division.services = k.pods, services.Lister()
 	add := func(object any) {
 		if key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(object); err == nil {
 			k.queue.Add(key)
@@ -103,6 +115,8 @@ func (k *kubelet) watch(ctx context.Context, port int32) error {
 		handler  cache.ResourceEventHandler
 	}{
 		{pods.Informer(), cache.ResourceEventHandlerFuncs{AddFunc: add, UpdateFunc: func(_, o any) { add(o) }, DeleteFunc: add}},
+		{pods.Informer(), k.division.handler(ctx)},
+		{services.Informer(), k.division.handler(ctx)},
 		{all.Core().V1().Nodes().Informer(), k.nodes.handler(ctx)},
 		{named.Core().V1().ConfigMaps().Informer(), k.scenarios.handler(ctx)},
 	}

@@ -18,6 +18,12 @@ cache=$(cd "$cache" && pwd -P)
 prometheus_version=v0.316.0
 prometheus_module=github.com/prometheus/prometheus
 prometheus_tags=remove_all_sd,enable_kubernetes_sd
+# Modules, and the files in them that hold custom resource definitions.
+definition_files=(
+  "sigs.k8s.io/gateway-api config/crd/standard/gateway.networking.k8s.io_httproutes.yaml"
+  "istio.io/api kubernetes/customresourcedefinitions.gen.yaml"
+  "github.com/traefik/traefik/v3 docs/content/reference/dynamic-configuration/traefik.io_traefikservices.yaml"
+)
 build_flags=(-trimpath -buildvcs=false)
 strip="-s -w"
 
@@ -52,7 +58,8 @@ sources() {
 }
 
 # Every program has a hash of its own, so that an edit rebuilds only what it concerns.
-cluster_hash=$({ printf 'go.mod\ngo.sum\n' && sources ""; } | short_hash "${build_flags[@]}" "$strip")
+cluster_hash=$({ printf '%s\n' {,definitions/}go.{mod,sum} && sources ""; } |
+  short_hash "${build_flags[@]}" "$strip" "${definition_files[@]}")
 kubectl_hash=$({ printf 'go.mod\ngo.sum\n' && sources kubectl/; } | short_hash "${build_flags[@]}" "$strip")
 prometheus_hash=$(short_hash "$prometheus_version" "$prometheus_tags" "${build_flags[@]}" "$strip" </dev/null)
 content_hash=$(short_hash "$cluster_hash" "$kubectl_hash" "$prometheus_hash" </dev/null)

@@ -6,6 +6,7 @@
 //
 //	testcluster start ...   start a cluster in the background, or find the running one
 //	testcluster run ...     the supervisor that start puts into the background
+//	testcluster definitions FILE...   print the custom resource definitions that a cluster has
 //
 // The other commands are the members that the supervisor starts.
 package main
@@ -23,7 +24,7 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: testcluster start|run|etcd|apiserver|controller-manager|scheduler|kubelet ...")
+		fmt.Fprintln(os.Stderr, "usage: testcluster start|run|definitions|etcd|apiserver|controller-manager|scheduler|kubelet ...")
 		os.Exit(2)
 	}
 	name, args := os.Args[1], os.Args[2:]
@@ -55,6 +56,8 @@ func own(name string, args []string) error {
 		return runStart(args)
 	case "run":
 		return runSupervisor(args)
+	case "definitions":
+		return runDefinitions(args)
 	case "etcd":
 		return runEtcd(args)
 	case "kubelet":

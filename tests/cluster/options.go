@@ -27,6 +27,7 @@ type options struct {
 	prometheusPort int
 	net            int
 	prometheus     string
+	definitions    string
 }
 
 // ready is what the supervisor tells about a usable cluster.
@@ -44,12 +45,13 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.IntVar(&o.prometheusPort, "prometheus-port", 0, "port of Prometheus (0: any free one)")
 	flags.IntVar(&o.net, "net", 0, "pods report 10.NET.x.y and listen on 127.NET.x.y (0: any free one)")
 	flags.StringVar(&o.prometheus, "prometheus", "", "the Prometheus program")
+	flags.StringVar(&o.definitions, "definitions", "", "the custom resource definitions to install")
 }
 
 // arguments is the inverse of register.
 func (o *options) arguments() []string {
 	return []string{
-		"--name=" + o.name, "--dir=" + o.dir, "--prometheus=" + o.prometheus,
+		"--name=" + o.name, "--dir=" + o.dir, "--prometheus=" + o.prometheus, "--definitions=" + o.definitions,
 		"--port=" + strconv.Itoa(o.port), "--prometheus-port=" + strconv.Itoa(o.prometheusPort), "--net=" + strconv.Itoa(o.net),
 	}
 }

@@ -1,12 +1,15 @@
-// probe.go owns the question whether a member answers, asked while a cluster
-// starts and again when a running one is found.
+// probe.go owns what the supervisor says to the members over HTTP: the question
+// whether one answers, asked while a cluster starts and again when a running one
+// is found, and the creation of an object.
 package main
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"time"
@@ -45,6 +48,20 @@ func (p *probe) ask(url string) error {
 		return fmt.Errorf("%s answers %s", url, response.Status)
 	}
 	return nil
+}
+
+// create posts an object, written in JSON.
+func (p *probe) create(url string, object []byte) error {
+	response, err := p.client.Post(url, "application/json", bytes.NewReader(object))
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode == http.StatusCreated {
+		return nil
+	}
+	answer, _ := io.ReadAll(response.Body)
+	return fmt.Errorf("%s answers %s: %s", url, response.Status, answer)
 }
 
 // await asks until the answer is yes, a member ends, or it is told to stop.

@@ -17,7 +17,10 @@ import (
 
 // scenario is a list of rules, of which later ones override earlier ones, field
 // by field. A nil scenario has no rules.
-type scenario struct{ rules []rule }
+type scenario struct {
+	traffic *source // nil: every pod has requests of its own
+	rules   []rule
+}
 
 type rule struct {
 	environment map[string]*string // nil value: the variable must not be set
@@ -27,7 +30,8 @@ type rule struct {
 
 // The file as it is written.
 type scenarioFile struct {
-	Rules []struct {
+	Traffic json.RawMessage `json:"traffic"`
+	Rules   []struct {
 		When struct {
 			Env map[string]*string `json:"env"`
 			Pod string             `json:"pod"`
@@ -43,9 +47,12 @@ func parseScenario(text string) (*scenario, error) {
 	}
 	file := scenarioFile{}
 	if err := strictly(converted, &file); err != nil {
-		return nil, words(err, "rules, when, env, pod, set")
+		return nil, words(err, "rules, when, env, pod, set, traffic")
 	}
 	s := &scenario{}
+	if s.traffic, err = parseSource(file.Traffic); err != nil {
+		return nil, err
+	}
 	for number, written := range file.Rules {
 		where := fmt.Sprintf("rules[%d]", number)
 		r := rule{environment: written.When.Env, set: written.Set}
@@ -65,12 +72,23 @@ func parseScenario(text string) (*scenario, error) {
 	return s, nil
 }
 
+func (s *scenario) source() *source {
+	if s == nil {
+		return nil
+	}
+	return s.traffic
+}
+
 // behaviourOf cannot fail, because every rule was tried when it was read, and
-// what one rule sets is valid whatever the others set.
-func (s *scenario) behaviourOf(pod string, environment map[string]string) behaviour {
+// what one rule sets is valid whatever the others set. Part is what the pod gets
+// of the traffic, if the scenario divides it.
+func (s *scenario) behaviourOf(pod string, environment map[string]string, part float64) behaviour {
 	b := defaultBehaviour()
 	if s == nil {
 		return b
+	}
+	if s.traffic != nil {
+		b.RPS = part
 	}
 	for _, r := range s.rules {
 		if r.matches(pod, environment) {

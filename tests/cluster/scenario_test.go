@@ -27,7 +27,7 @@ func mustParse(t *testing.T, text string) *scenario {
 
 func TestLaterRulesOverrideFieldByField(t *testing.T) {
 	s := mustParse(t, example)
-	b := s.behaviourOf("updog-abc-1", map[string]string{"CB_CACHE_ENABLED": "true"})
+	b := s.behaviourOf("updog-abc-1", map[string]string{"CB_CACHE_ENABLED": "true"}, 0)
 	if b.RPS != 50 || b.ErrorRate != 0.05 || b.Latency != duration(600*time.Millisecond) || b.Metrics != metricsFail {
 		t.Errorf("got %+v", b)
 	}
@@ -54,7 +54,7 @@ func TestRulesMatchNameAndEnvironment(t *testing.T) {
 		{"the name is anchored", "my-updog-abc-1", nil, 0.01, "open"},
 		{"a variable that must not be set", "updog-abc-1", map[string]string{"CANARY": ""}, 0.01, "open"},
 	} {
-		b := s.behaviourOf(c.pod, c.environment)
+		b := s.behaviourOf(c.pod, c.environment, 0)
 		if b.ErrorRate != c.errors || b.Breakers.Cache.State != c.state {
 			t.Errorf("%s: got %v and %q", c.name, b.ErrorRate, b.Breakers.Cache.State)
 		}
@@ -63,10 +63,10 @@ func TestRulesMatchNameAndEnvironment(t *testing.T) {
 
 func TestNoScenarioMeansTheDefaults(t *testing.T) {
 	var none *scenario
-	if got := none.behaviourOf("updog-1", nil); got != defaultBehaviour() {
+	if got := none.behaviourOf("updog-1", nil, 0); got != defaultBehaviour() {
 		t.Errorf("got %+v", got)
 	}
-	if got := mustParse(t, "rules: []").behaviourOf("updog-1", nil); got != defaultBehaviour() {
+	if got := mustParse(t, "rules: []").behaviourOf("updog-1", nil, 0); got != defaultBehaviour() {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -91,10 +91,35 @@ func TestWrongScenariosNameTheMistake(t *testing.T) {
 		`rules: [{when: {pod: a}}]`:                        `rules[0]: it sets nothing`,
 		"rules: [{set: {rps: 1, rps: 2}}]":                 `already set in map`,
 		`rules: [`:                                         `line 1`,
+		`traffic: {rps: 1, servce: a}`:                     `traffic: unknown field "servce"; there are: httproute, rps, service`,
+		`traffic: {rps: 1, service: a, httproute: b}`:      `traffic: there must be either service or httproute`,
+		`traffic: {rps: 1}`:                                `traffic: there must be either service or httproute`,
+		`traffic: {service: a}`:                            `traffic: rps is missing`,
+		`traffic: `:                                        `traffic: rps is missing`,
+		`traffic: {rps: -1, service: a}`:                   `traffic.rps: -1 is not between`,
+		`traffic: {rps: many, service: a}`:                 `traffic: rps: cannot be a string`,
 	} {
 		_, err := parseScenario(text)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s\n got %v\nwant %s", text, err, want)
 		}
+	}
+}
+
+func TestDividedTrafficYieldsToARule(t *testing.T) {
+	s := mustParse(t, `
+traffic: {rps: 300, service: storefront}
+rules:
+- when: {pod: load-.*}
+  set: {rps: 7}
+`)
+	if got := s.behaviourOf("storefront-1", nil, 42.5).RPS; got != 42.5 {
+		t.Errorf("got %g, not its part", got)
+	}
+	if got := s.behaviourOf("load-1", nil, 42.5).RPS; got != 7 {
+		t.Errorf("got %g, not what the rule says", got)
+	}
+	if got := mustParse(t, "rules: []").behaviourOf("storefront-1", nil, 42.5).RPS; got != 100 {
+		t.Errorf("got %g where nothing is divided", got)
 	}
 }

@@ -65,6 +65,10 @@ func supervise(o *options, m *members, stop <-chan os.Signal) error {
 	if err := writeIdentities(o, r.Port); err != nil {
 		return err
 	}
+	definitions, err := readDefinitions(o.definitions)
+	if err != nil {
+		return err
+	}
 	client, err := newProbe(o)
 	if err != nil {
 		return err
@@ -78,11 +82,20 @@ func supervise(o *options, m *members, stop <-chan os.Signal) error {
 	if err := startRest(o, m, r); err != nil {
 		return err
 	}
-	for _, url := range []string{
+	awaited := []string{
 		apiURL(r.Port) + "/api/v1/namespaces/default/serviceaccounts/default", // nothing can be created before
 		apiURL(r.Port) + "/api/v1/nodes/" + nodeName(nodeCount-1),
 		prometheusURL(r.PrometheusPort) + "/-/ready",
-	} {
+	}
+	for _, d := range definitions {
+		if err := d.install(client, apiURL(r.Port)); err != nil {
+			return err
+		}
+		for _, path := range d.paths {
+			awaited = append(awaited, apiURL(r.Port)+path)
+		}
+	}
+	for _, url := range awaited {
 		if err := client.await(url, m.ended, stop); err != nil {
 			return err
 		}

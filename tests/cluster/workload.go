@@ -23,6 +23,8 @@ type workload struct {
 	server      *http.Server
 
 	mu        sync.Mutex
+	scenario  *scenario
+	part      float64 // of the traffic that the scenario divides, in requests a second
 	behaviour behaviour
 	traffic   *traffic
 }
@@ -30,7 +32,7 @@ type workload struct {
 func startWorkload(pod *v1.Pod, container *v1.Container, environment map[string]string, l life, address string, s *scenario) (*workload, error) {
 	w := &workload{pod: pod.Name, environment: environment, restarts: l.restarts, started: l.started,
 		probed: container.ReadinessProbe != nil}
-	w.behaviour = s.behaviourOf(w.pod, environment)
+	w.scenario, w.behaviour = s, s.behaviourOf(w.pod, environment, 0)
 	w.traffic = newTraffic(seedOf(pod.Name), environment, l.started)
 	listener, err := net.Listen("tcp", net.JoinHostPort(address, strconv.Itoa(workloadPort)))
 	if err != nil {
@@ -59,17 +61,28 @@ func (w *workload) stop() {
 	}
 }
 
-// follow takes over a scenario. What happened until now happened under the old
-// one, so the counters are brought up to now first.
+// follow takes over a scenario.
 func (w *workload) follow(s *scenario, now time.Time) {
 	if w == nil {
 		return
 	}
-	next := s.behaviourOf(w.pod, w.environment)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.become(s, w.part, now)
+}
+
+// receive takes over a part of the traffic.
+func (w *workload) receive(part float64, now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.become(w.scenario, part, now)
+}
+
+// become brings the counters up to now first, because what happened until now
+// happened under what was there before.
+func (w *workload) become(s *scenario, part float64, now time.Time) {
 	w.traffic.advance(now, w.behaviour)
-	w.behaviour = next
+	w.scenario, w.part, w.behaviour = s, part, s.behaviourOf(w.pod, w.environment, part)
 }
 
 // passesProbe is what a kubelet would find out by probing /readinessz.

@@ -125,6 +125,8 @@ impl Sending<'_> {
             container: Some(container),
             flags: off.keys().cloned().collect(),
             revisions: false,
+            beside: false,
+            router: None,
         };
         Ok(Sent { target, generation: applied.generation, took, arrival: Arrival::Awaited, last: None, trouble: None })
     }

@@ -90,6 +90,8 @@ pub(super) fn canary_target(of: &Workload, canary: &str) -> Target {
         container: Some(of.container.clone()),
         flags: BTreeSet::new(),
         revisions: false,
+        beside: false,
+        router: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::{Context, unknown};
 use crate::cli::Rollback;
+use crate::cluster::Target;
 use crate::error::Error;
 use crate::phase_file;
 use crate::rollout::declaration::{Flags, Header, Rollout};
@@ -24,6 +25,8 @@ pub(super) enum Form {
         off: Flags,
     },
     Restart,
+    /// The canary away.
+    Abort,
 }
 
 impl Form {
@@ -68,13 +71,17 @@ impl Form {
     pub(super) fn header(&self) -> Option<&Header> {
         match self {
             Self::Breakers(rollout, _) | Self::Undo { rollout: Some(rollout), .. } => Some(&rollout.header),
-            Self::Undo { rollout: None, .. } | Self::StepBack | Self::To(_) | Self::Restart => None,
+            Self::Undo { rollout: None, .. } | Self::StepBack | Self::To(_) | Self::Restart | Self::Abort => None,
         }
     }
 
-    /// Whether it is planned on the template that was there before.
-    pub(super) fn needs_revisions(&self) -> bool {
-        matches!(self, Self::Undo { .. })
+    /// What it is planned on: the template that was there before, or a canary that may not be on record.
+    pub(super) fn looks_at(&self, target: Target) -> Target {
+        Target { revisions: matches!(self, Self::Undo { .. }), beside: matches!(self, Self::Abort), ..target }
+    }
+
+    pub(super) fn verb(&self) -> &'static str {
+        if matches!(self, Self::Abort) { "abort" } else { "rollback" }
     }
 
     pub(super) fn plan(&self, workload: &Workload, operation: &Operation) -> Result<Plan, NothingToRollBack> {
@@ -84,6 +91,7 @@ impl Form {
             Self::Breakers(rollout, breakers) => plan::breakers_off(rollout, workload, breakers, operation),
             Self::Undo { rollout, off } => plan::undo(rollout.as_deref(), off, workload, operation),
             Self::Restart => plan::restart(workload, operation),
+            Self::Abort => plan::abort(workload, operation),
         }
     }
 
@@ -93,6 +101,7 @@ impl Form {
             Self::StepBack | Self::To(_) | Self::Breakers(..) => Action::Rollback,
             Self::Undo { .. } => Action::Undo,
             Self::Restart => Action::Restart,
+            Self::Abort => Action::Abort,
         }
     }
 }

@@ -5,11 +5,12 @@ use tokio::time::Instant;
 
 use super::super::Context;
 use super::super::settle::Settling;
-use crate::cli::Rollback;
+use crate::cli::Back;
 use crate::cluster::{Applied, Cluster, Target};
 use crate::error::{Error, ExitStatus};
 use crate::output::change::{ChangeReport, Result as Outcome};
 use crate::output::progress::progress;
+use crate::rollout::canary::Aim;
 use crate::rollout::plan::NothingToRollBack;
 use crate::rollout::progress::Goal;
 use crate::rollout::workload::Workload;
@@ -28,7 +29,7 @@ impl Nothing<'_> {
     /// The pods may still be on their way: an earlier rollback may have been left before it had arrived.
     pub(in crate::commands) async fn answer(
         &self,
-        arguments: &Rollback,
+        arguments: &Back,
         interrupted: &mut (impl Future<Output = ()> + Unpin),
     ) -> Result<ExitStatus, Error> {
         let why = why(self.reason)?;
@@ -50,6 +51,7 @@ impl Nothing<'_> {
                 target: self.target,
                 applied: &Applied { generation: self.workload.replicas.generation },
                 goal: &goal,
+                canary: self.workload.recorded_canary().filter(|record| record.aim == Aim::Gone),
                 began: self.began,
                 deadline: self.deadline,
                 still_ours: &|_| true,
@@ -78,6 +80,7 @@ fn why(reason: NothingToRollBack) -> Result<&'static str, Error> {
         NothingToRollBack::AlreadyUndone => {
             return Ok("the last change of the pod template was an undo, which is taken once");
         }
+        NothingToRollBack::NoCanary => return Ok("there is no canary"),
         NothingToRollBack::SameButForBreakers => {
             return Ok("the revision before differs only in breakers that are off, and stay off");
         }

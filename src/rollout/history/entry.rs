@@ -66,6 +66,8 @@ pub enum Action {
     /// Every pod anew, with the same values.
     Restart,
     Emergency,
+    /// The canary taken away.
+    Abort,
 }
 
 /// How an operation ended, as far as its author could see.

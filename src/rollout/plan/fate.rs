@@ -25,7 +25,13 @@ impl Plan {
             }
             (Record::Write(_) | Record::Remove | Record::Keep, _) => false,
         };
-        record || self.template.as_ref().is_some_and(|template| template.has_left_a_mark_in(&workload.template))
+        let canary = self
+            .canary
+            .as_ref()
+            .is_some_and(|ours| workload.recorded_canary().is_some_and(|found| found.operation == ours.operation));
+        record
+            || canary
+            || self.template.as_ref().is_some_and(|template| template.has_left_a_mark_in(&workload.template))
     }
 
     /// What became of this plan, made on `before` and sent without an answer, as the record now tells.

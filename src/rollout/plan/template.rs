@@ -4,8 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{NothingToRollBack, Operation, Plan, Record};
-use super::{back_to_without, can_step_back, changes, restoring};
+use super::breakers::back_to_without;
+use super::{NothingToRollBack, Operation, Plan, Record, canary};
+use super::{can_step_back, changes, restoring};
+use crate::rollout::canary::CanaryRecord;
 use crate::rollout::declaration::{Flags, Rollout};
 use crate::rollout::name::FlagName;
 use crate::rollout::template::{TemplateChange, Undone};
@@ -42,7 +44,7 @@ pub fn undo(
     if changes.is_empty() && !revision.differs_elsewhere {
         return Err(NothingToRollBack::SameButForBreakers);
     }
-    let mut plan = Plan {
+    let plan = Plan {
         changes,
         template: Some(TemplateChange::Undo {
             revision: Box::new(revision.clone()),
@@ -50,11 +52,12 @@ pub fn undo(
             mark: Undone { at: operation.at, operation: operation.id.clone(), revision: template.revision },
         }),
         record: Record::Keep,
+        canary: None,
         accepts_emergency: false,
         resource_version: workload.resource_version.clone(),
     };
-    plan.record = record(rollout, &off, workload, &plan, operation);
-    Ok(plan)
+    let (record, canary) = records(rollout, &off, workload, &plan, operation);
+    Ok(Plan { record, canary, ..plan })
 }
 
 /// The patch that replaces every pod by one like it.
@@ -66,6 +69,7 @@ pub fn restart(workload: &Workload, operation: &Operation) -> Result<Plan, Nothi
         changes: Vec::new(),
         template: Some(TemplateChange::Restart { at: operation.at }),
         record: Record::Keep,
+        canary: None,
         accepts_emergency: false,
         resource_version: workload.resource_version.clone(),
     })
@@ -98,17 +102,23 @@ fn kept(
 
 /// The position moves with the flags: like a step back where they become what the last change replaced, otherwise to
 /// the last phase without the breakers that go off. While an emergency is in force that one outranks it.
-fn record(rollout: Option<&Rollout>, off: &Flags, workload: &Workload, plan: &Plan, operation: &Operation) -> Record {
+fn records(
+    rollout: Option<&Rollout>,
+    off: &Flags,
+    workload: &Workload,
+    plan: &Plan,
+    operation: &Operation,
+) -> (Record, Option<Box<CanaryRecord>>) {
     let Some(position) =
         workload.recorded_position().filter(|_| workload.emergency.is_none() && !plan.changes.is_empty())
     else {
-        return Record::Keep;
+        return (Record::Keep, None);
     };
     if can_step_back(workload) {
         let back = restoring(workload, position, position.trail.len() - 1, operation);
         let same = |(one, other): (&super::Change, &super::Change)| one.flag == other.flag && one.after == other.after;
         if back.changes.len() == plan.changes.len() && back.changes.iter().zip(&plan.changes).all(same) {
-            return back.record;
+            return (back.record, back.canary);
         }
     }
     let goes_off = plan.changes.iter().filter_map(|change| {
@@ -118,7 +128,10 @@ fn record(rollout: Option<&Rollout>, off: &Flags, workload: &Workload, plan: &Pl
     });
     let goes_off: Flags = goes_off.collect();
     match rollout.filter(|_| !goes_off.is_empty()) {
-        Some(rollout) => back_to_without(rollout, workload, &goes_off, operation).1,
-        None => Record::Keep,
+        // The place of a canary is left with the breakers that its phase is built on.
+        Some(rollout) => {
+            (back_to_without(rollout, workload, &goes_off, operation).1, canary::gone(workload, operation))
+        }
+        None => (Record::Keep, None),
     }
 }

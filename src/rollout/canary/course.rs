@@ -1,0 +1,100 @@
+//! What has to be done next so that the canary becomes what is recorded of it.
+//!
+//! One move at a time, each from what is there: it does not matter how far anybody has come before. More traffic is given
+//! last and taken first, so that none goes where nothing answers.
+
+use super::super::router::Unsplittable;
+use super::super::workload::{Health, Workload};
+use super::trouble::CanaryTrouble;
+use super::{Aim, Beside, Canary, CanaryRecord, canary_of};
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Move {
+    /// Have the router give it this part of the traffic, in percent.
+    Give {
+        percent: f64,
+    },
+    /// Put the router's weights back to what they were before.
+    Restore,
+    Make,
+    /// Bring the Deployment that is there to the record.
+    Adapt,
+    Delete,
+    /// Pods come or go.
+    Wait,
+    /// It is as recorded.
+    Done,
+    /// It cannot become so.
+    Failed(String),
+    Blocked(CanaryTrouble),
+}
+
+/// The next move. `restored` says that the weights were put back already.
+pub fn next(record: &CanaryRecord, workload: &Workload, restored: bool) -> Move {
+    match &record.aim {
+        Aim::Runs(canary) => onward(record, canary, workload),
+        Aim::Gone => away(record, workload, restored),
+    }
+}
+
+fn onward(record: &CanaryRecord, canary: &Canary, workload: &Workload) -> Move {
+    let share = match (&record.route, canary.percent, &workload.split) {
+        (Some(route), Some(percent), Some(Ok(split))) => Some((&route.router, percent, split.percent)),
+        (Some(_), Some(_), Some(Err(detail))) => {
+            return Move::Blocked(CanaryTrouble::Unsplittable { detail: detail.clone() });
+        }
+        _ => None,
+    };
+    if let Some((router, wanted, found)) = share
+        && found > wanted
+        && !router.kind.is_near(found, wanted)
+    {
+        return Move::Give { percent: wanted };
+    }
+    let deployment = canary_of(&workload.deployment);
+    let beside = match &workload.beside {
+        None if canary.template != workload.fingerprint => {
+            return Move::Blocked(CanaryTrouble::Outdated { deployment });
+        }
+        None => return Move::Make,
+        Some(beside) if beside.terminating => return Move::Wait,
+        Some(beside) if !beside.is_ours => return Move::Blocked(CanaryTrouble::Stranger { deployment }),
+        Some(beside) => beside,
+    };
+    if !beside.is(canary) {
+        return match canary.template == workload.fingerprint {
+            true => Move::Adapt,
+            false => Move::Blocked(CanaryTrouble::Outdated { deployment }),
+        };
+    }
+    match beside.replicas.health() {
+        Health::Failed(reason) => return Move::Failed(reason),
+        Health::Progressing => return Move::Wait,
+        Health::Healthy if !has_pods(canary, workload) => return Move::Wait,
+        Health::Healthy => {}
+    }
+    match share {
+        Some((router, wanted, found)) if !router.kind.is_near(found, wanted) => Move::Give { percent: wanted },
+        _ => Move::Done,
+    }
+}
+
+fn away(record: &CanaryRecord, workload: &Workload, restored: bool) -> Move {
+    match (&record.route, &workload.split) {
+        (Some(route), Some(Ok(split))) if !restored && split.weights != route.weights => return Move::Restore,
+        // Of a router that has gone nothing is left to restore; one that cannot be read may still send traffic.
+        (_, None | Some(Ok(_) | Err(Unsplittable::Missing { .. }))) => {}
+        (_, Some(Err(detail))) => return Move::Blocked(CanaryTrouble::Unsplittable { detail: detail.clone() }),
+    }
+    match &workload.beside {
+        Some(Beside { is_ours: true, terminating: false, .. }) => Move::Delete,
+        _ if workload.canary.is_empty() => Move::Done,
+        _ => Move::Wait,
+    }
+}
+
+/// Whether its pods are there and run what they are to run.
+fn has_pods(canary: &Canary, workload: &Workload) -> bool {
+    let live = workload.live_canary().filter(|pod| pod.ready && pod.runs(&canary.flags)).count();
+    u32::try_from(live) == Ok(canary.pods) && workload.live_canary().count() == live
+}
