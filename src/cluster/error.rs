@@ -76,7 +76,6 @@ pub enum Error {
     ReadRouter {
         namespace: String,
         router: String,
-        resource: &'static str,
         #[source]
         source: Refusal,
     },
@@ -84,7 +83,6 @@ pub enum Error {
     PatchRouter {
         namespace: String,
         router: String,
-        resource: &'static str,
         #[source]
         source: Refusal,
     },
@@ -265,8 +263,8 @@ impl Error {
             Self::PatchDeployment { namespace, .. } => ("patch", "deployments", namespace.as_str()),
             Self::MakeCanary { namespace, .. } => ("create", "deployments", namespace.as_str()),
             Self::DeleteCanary { namespace, .. } => ("delete", "deployments", namespace.as_str()),
-            Self::ReadRouter { namespace, resource, .. } => ("get", *resource, namespace.as_str()),
-            Self::PatchRouter { namespace, resource, .. } => ("patch", *resource, namespace.as_str()),
+            Self::ReadRouter { namespace, router, .. } => ("get", resource_of(router), namespace.as_str()),
+            Self::PatchRouter { namespace, router, .. } => ("patch", resource_of(router), namespace.as_str()),
             Self::ReadHistory { namespace, .. } => ("get", "configmaps", namespace.as_str()),
             Self::WriteHistory { namespace, .. } => ("create and patch", "configmaps", namespace.as_str()),
             Self::WriteEvent { namespace, .. } => ("create", "events", namespace.as_str()),
@@ -297,6 +295,16 @@ impl Error {
             }
             Refusal::Api { .. } | Refusal::Decode { .. } | Refusal::Build { .. } => None,
         }
+    }
+}
+
+/// The resource of a router that is told like `httproute/web`.
+fn resource_of(router: &str) -> &'static str {
+    match router.split('/').next() {
+        Some("httproute") => "httproutes",
+        Some("virtualservice") => "virtualservices",
+        Some("traefikservice") => "traefikservices",
+        _ => "ingresses",
     }
 }
 

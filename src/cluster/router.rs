@@ -83,7 +83,6 @@ impl Cluster {
         let answer = self.send(request).await.map_err(|source| Error::ReadRouter {
             namespace: self.namespace.clone(),
             router: router.object(),
-            resource: place(&router.kind).1,
             source,
         })?;
         Ok(answer.value)
@@ -106,7 +105,6 @@ impl Cluster {
         patched.map(drop).map_err(|source| Error::PatchRouter {
             namespace: self.namespace.clone(),
             router: router.object(),
-            resource: place(&router.kind).1,
             source,
         })
     }

@@ -25,7 +25,7 @@ pub(super) fn fingerprint(deployment: &Deployment, container: &str, flags: &BTre
 }
 
 pub(super) fn fingerprint_of(json: &[u8]) -> String {
-    let mut hex: String = digest(&SHA256, json).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut hex = digest(&SHA256, json).as_ref().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     hex.truncate(LENGTH);
     hex
 }

@@ -44,17 +44,14 @@ pub(super) struct Services<'a> {
 #[expect(clippy::cast_precision_loss, reason = "weights are far below 2^52")]
 pub(super) fn read<K: Kind>(object: &Value, services: Services) -> Result<(f64, Weights), Fault> {
     let pools = pools::<K>(object, services)?;
-    let total = |pool: &Pool| pool.total();
-    let shares: Vec<f64> = pools
-        .iter()
-        .filter(|pool| total(pool) > 0)
-        .map(|pool| 100.0 * pool.canary() as f64 / total(pool) as f64)
-        .collect();
-    if shares.is_empty() {
+    let share = |pool: &Pool| 100.0 * pool.canary() as f64 / pool.total() as f64;
+    let shares: Vec<f64> = pools.iter().filter(|pool| pool.total() > 0).map(share).collect();
+    let Some(first) = shares.first() else {
         return Err(Fault::NoBackend { service: services.stable.to_owned() });
-    }
-    let percent = match shares.iter().all(|share| *share == shares[0]) {
-        true => shares[0],
+    };
+    // The mean of equal numbers may be another one.
+    let percent = match shares.iter().all(|share| share.total_cmp(first).is_eq()) {
+        true => *first,
         false => shares.iter().sum::<f64>() / shares.len() as f64,
     };
     let record: Vec<RecordedPool> = pools.iter().map(Pool::record).collect();

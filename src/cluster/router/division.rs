@@ -36,7 +36,12 @@ pub(super) struct Division {
 
 impl Fraction {
     /// The percentage in units of so many hundredths of a percent; never nothing or everything unless it is just that.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 10,000")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "between 0 and 10,000"
+    )]
     pub(super) fn of_percent(percent: f64, unit: u64) -> Self {
         let hundredths = (percent.clamp(0.0, 100.0) * 100.0).min(10_000.0);
         let units = WHOLE / unit;

@@ -66,7 +66,9 @@ impl Annotations {
         let text = |key: &str| match &object["metadata"]["annotations"][key] {
             Value::Null => Ok(None),
             Value::String(text) => Ok(Some(text.clone())),
-            other => Err(Fault::Unreadable(format!("annotation {key} is {other}, not a text"))),
+            other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+                Err(Fault::Unreadable(format!("annotation {key} is {other}, not a text")))
+            }
         };
         Ok(Self { canary: text(CANARY)?, weight: text(WEIGHT)?, total: text(TOTAL)? })
     }

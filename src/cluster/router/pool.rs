@@ -277,19 +277,18 @@ fn pairs<K: Kind>(values: &[Value], stable: &[usize], canary: &[usize], services
 
 /// A list; nothing at all is an empty one.
 pub(super) fn entries<'a>(list: &'a Value, path: &str) -> Result<&'a [Value], Fault> {
-    match list {
-        Value::Null => Ok(&[]),
-        Value::Array(entries) => Ok(entries),
-        _ => Err(Fault::Unreadable(format!("{path} is not a list"))),
+    if list.is_null() {
+        return Ok(&[]);
     }
+    list.as_array().map(Vec::as_slice).ok_or_else(|| Fault::Unreadable(format!("{path} is not a list")))
 }
 
 fn written(backend: &Value, path: &str) -> Result<Written, Fault> {
-    match &backend[WEIGHT] {
-        Value::Null => Ok(Written { weight: None }),
-        weight => match weight.as_u64().filter(|weight| i32::try_from(*weight).is_ok()) {
-            Some(weight) => Ok(Written { weight: Some(weight) }),
-            None => Err(Fault::Unreadable(format!("{path}.{WEIGHT} is {weight}, which is no weight"))),
-        },
+    let weight = &backend[WEIGHT];
+    if weight.is_null() {
+        return Ok(Written { weight: None });
     }
+    let number = weight.as_u64().filter(|weight| i32::try_from(*weight).is_ok());
+    let number = number.ok_or_else(|| Fault::Unreadable(format!("{path}.{WEIGHT} is {weight}, which is no weight")))?;
+    Ok(Written { weight: Some(number) })
 }

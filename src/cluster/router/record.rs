@@ -68,6 +68,9 @@ pub(super) fn fingerprint(value: &Value) -> String {
     fingerprint_of(value.to_string().as_bytes())
 }
 
+/// Whether a pool (place and fingerprint) is one that was recorded.
+type Rule<'a> = &'a dyn Fn(&(usize, String), &RecordedPool) -> bool;
+
 /// For each of these pools (place and fingerprint) the record of it: by what it is recognised by, in order where as many
 /// are alike as before, and then by its place.
 pub(super) fn matching<'a>(record: &'a [RecordedPool], pools: &[(usize, String)]) -> Vec<Option<&'a RecordedPool>> {
@@ -77,15 +80,15 @@ pub(super) fn matching<'a>(record: &'a [RecordedPool], pools: &[(usize, String)]
         let before = record.iter().filter(|recorded| recorded.of == of).count();
         before == pools.iter().filter(|pool| pool.1 == of).count()
     };
-    let in_order = |pool: &(usize, String), recorded: &RecordedPool| pool.1 == recorded.of && alike(&pool.1);
-    let here = |pool: &(usize, String), recorded: &RecordedPool| pool.0 == recorded.at && pool.1 == recorded.of;
-    let elsewhere = |pool: &(usize, String), recorded: &RecordedPool| pool.1 == recorded.of;
-    let changed = |pool: &(usize, String), recorded: &RecordedPool| pool.0 == recorded.at;
-    let rules: [&dyn Fn(&(usize, String), &RecordedPool) -> bool; 4] = [&in_order, &here, &elsewhere, &changed];
+    let rules: [Rule; 4] = [
+        &|pool, recorded| pool.1 == recorded.of && alike(&pool.1),
+        &|pool, recorded| pool.1 == recorded.of && pool.0 == recorded.at,
+        &|pool, recorded| pool.1 == recorded.of,
+        &|pool, recorded| pool.0 == recorded.at,
+    ];
     for rule in rules {
         left.retain(|recorded| {
-            let free = |(pool, found): (_, &Option<&RecordedPool>)| found.is_none() && rule(pool, recorded);
-            let place = pools.iter().zip(&found).position(free);
+            let place = (0..pools.len()).find(|place| found[*place].is_none() && rule(&pools[*place], recorded));
             if let Some(place) = place {
                 found[place] = Some(recorded);
             }
