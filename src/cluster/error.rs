@@ -49,6 +49,14 @@ pub enum Error {
         #[source]
         source: Refusal,
     },
+    #[error("cannot ask pod \"{pod}\" in namespace \"{namespace}\" for {path}")]
+    AskPod {
+        namespace: String,
+        pod: String,
+        path: String,
+        #[source]
+        source: Refusal,
+    },
     #[error("cannot patch deployment \"{name}\" in namespace \"{namespace}\"")]
     PatchDeployment {
         namespace: String,
@@ -165,6 +173,7 @@ impl Error {
             | Self::ListPods { source, .. }
             | Self::ListAllPods { source, .. }
             | Self::ListReplicaSets { source, .. }
+            | Self::AskPod { source, .. }
             | Self::PatchDeployment { source, .. }
             | Self::ReadHistory { source, .. }
             | Self::WriteHistory { source, .. }
@@ -214,6 +223,7 @@ impl Error {
                 ("list", "pods", namespace.as_str())
             }
             Self::ListReplicaSets { namespace, .. } => ("list", "replicasets", namespace.as_str()),
+            Self::AskPod { namespace, .. } => ("get", "pods/proxy", namespace.as_str()),
             Self::PatchDeployment { namespace, .. } => ("patch", "deployments", namespace.as_str()),
             Self::ReadHistory { namespace, .. } => ("get", "configmaps", namespace.as_str()),
             Self::WriteHistory { namespace, .. } => ("create and patch", "configmaps", namespace.as_str()),

@@ -5,13 +5,13 @@ use serde::Serialize;
 
 use super::check::{conditions, destination, held_and_judged, way_back};
 use super::condition::ConditionReport;
-use super::obstacle::{drifts, traffic, unusable};
+use super::obstacle::{drifts, on_hold, traffic, unusable};
 use super::words::{duration, plural, since};
 use super::{Report, SCHEMA, table};
 use crate::rollout::decision::{Decision, Outcome};
 use crate::rollout::declaration::{Exposure, Phase, Rollout};
 use crate::rollout::name::{FlagName, PhaseName};
-use crate::rollout::position::Emergency;
+use crate::rollout::position::{Emergency, Pause};
 use crate::rollout::route::Obstacle;
 use crate::rollout::standing::{Drift, Standing, Unusable, elapsed};
 use crate::rollout::workload::Workload;
@@ -28,6 +28,8 @@ pub struct StatusReport {
     pods: Pods,
     phases: Vec<PhaseReport>,
     emergency: Option<Emergency>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pause: Option<Pause>,
     drift: Vec<Drift>,
     position_unusable: Option<Unusable>,
     outcome: &'static str,
@@ -84,6 +86,7 @@ impl StatusReport {
             },
             phases: phases(rollout, workload, standing, at),
             emergency: workload.emergency.clone(),
+            pause: workload.pause.clone(),
             drift: standing.drift.clone(),
             position_unusable: standing.unusable.clone(),
             outcome: outcome.word(),
@@ -115,6 +118,10 @@ impl Report for StatusReport {
         if let Some(Emergency { at, reason, .. }) = &self.emergency {
             let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
             lines.push(format!("emergency rollback {} ago{reason}; the next promote accepts it", since(*at, self.at)));
+        }
+        let told = self.obstacles.iter().any(|obstacle| matches!(obstacle, Obstacle::OnHold { .. }));
+        if let Some(Pause { by, at, reason }) = self.pause.as_ref().filter(|_| !told) {
+            lines.push(on_hold(by, elapsed(*at, self.at), reason.as_deref()));
         }
         lines.extend(self.position_unusable.iter().map(|reason| format!("warning: {}", unusable(reason))));
         if !self.drift.is_empty() {

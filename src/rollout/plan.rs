@@ -13,6 +13,7 @@ use super::history::verify::Anchor;
 use super::name::{BreakerName, FlagName, PhaseName};
 use super::position::{Place, Position, Taken};
 use super::progress::Goal;
+use super::requirement;
 use super::route::{Destination, Route};
 use super::standing::{Standing, StandingPlace};
 use super::template::TemplateChange;
@@ -218,6 +219,7 @@ pub fn promotion(rollout: &Rollout, workload: &Workload, route: &Route, operatio
         history: operation.history.clone().or_else(|| workload.recorded_position()?.history.clone()),
         trail,
         rolled_back: false,
+        troubled: requirement::last_trouble(workload),
         reduced: None,
         completed,
         container: workload.container.clone(),
@@ -357,6 +359,7 @@ fn moved_back(position: &Position, place: Place, trail: Vec<Taken>, operation: &
         reason,
         trail,
         rolled_back: true,
+        troubled: Some(at),
         reduced: None,
         ..position.clone()
     }
