@@ -5,14 +5,19 @@
 
 mod asked;
 mod breakers;
+mod check;
 mod condition;
 mod condition_mapping;
 mod condition_query;
 mod error;
 mod fields;
+mod flags;
 mod folders;
+mod freeze;
+mod gate;
 mod indicator;
 mod nearest;
+mod never_for;
 mod node;
 mod options;
 mod order;
@@ -25,11 +30,15 @@ mod property_tests;
 #[cfg(test)]
 mod reading_condition_tests;
 #[cfg(test)]
+mod reading_target_tests;
+#[cfg(test)]
 mod reading_tests;
 #[cfg(test)]
 mod refusal_baseline_tests;
 #[cfg(test)]
 mod refusal_breaker_tests;
+#[cfg(test)]
+mod refusal_check_tests;
 #[cfg(test)]
 mod refusal_condition_tests;
 #[cfg(test)]
@@ -43,15 +52,24 @@ mod refusal_rollout_tests;
 #[cfg(test)]
 mod refusal_source_tests;
 #[cfg(test)]
+mod refusal_target_tests;
+#[cfg(test)]
 mod refusal_tests;
+#[cfg(test)]
+mod refusal_traffic_tests;
 mod relation;
 mod rollout_file;
+mod steps;
 #[cfg(test)]
 mod strategy_tests;
+mod target;
+mod traffic;
 mod unit;
 
 use std::fs;
 use std::path::Path;
+
+use ring::digest::{SHA256, digest};
 
 pub use self::error::Error;
 use self::error::clean;
@@ -93,9 +111,20 @@ fn parse_header(path: &str, text: &str) -> Result<Header, Error> {
 fn parse_phase(file: &PhaseFile, path: String, text: String, header: &Header) -> Result<Entry, Error> {
     let placed = node::parse(&text).and_then(|document| phase::phase(&document, &file.name, header));
     match placed {
-        Ok(placed) => Ok(Entry { number: file.number, file: path, text, placed }),
+        Ok(mut placed) => {
+            placed.phase.content = fingerprint(&text);
+            Ok(Entry { number: file.number, file: path, text, placed })
+        }
         Err(fault) => Err(fault.within(&path, &text)),
     }
+}
+
+/// What a text is told by: enough hexadecimal digits that no other one has them by chance.
+fn fingerprint(text: &str) -> String {
+    const LENGTH: usize = 16;
+    let mut hex: String = digest(&SHA256, text.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    hex.truncate(LENGTH);
+    hex
 }
 
 /// A file named like one of a phase.

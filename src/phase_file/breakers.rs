@@ -9,7 +9,7 @@ use super::fields::{Fields, entries, list, name, names, not_a_name, quoted, scal
 use super::node::{Key, Node};
 use super::promql_lint::{self, Purpose};
 use super::rollout_file::metric;
-use super::{promql, unit};
+use super::{never_for, promql, unit};
 use crate::judge::condition::Encoding;
 use crate::rollout::declaration::{Breaker, BreakerMetrics, StateSource};
 use crate::rollout::name::{BreakerName, FlagName};
@@ -144,5 +144,15 @@ fn breaker(key: &Key, node: &Node) -> Result<Breaker, Fault> {
 }
 
 fn classes(node: &Node) -> Result<Vec<String>, Fault> {
-    list(node, "never_for")?.iter().map(|entry| text(entry, "a class of calls").map(str::to_owned)).collect()
+    list(node, "never_for")?.iter().map(class).collect()
+}
+
+/// Without a word in it no value could ever be told to name it.
+fn class(node: &Node) -> Result<String, Fault> {
+    let class = text(node, "a class of calls")?;
+    if never_for::has_words(class) {
+        return Ok(class.to_owned());
+    }
+    Err(Fault::new(node.place, format!("`{}` names no class of calls", excerpt(class)))
+        .label("in words, such as write operations"))
 }

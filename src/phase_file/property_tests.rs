@@ -6,6 +6,14 @@ use super::{Error, PhaseFile, nearest, node, order, parse_header, parse_phase};
 
 const HEADER: &str = include_str!("../../phases/rollout.yaml");
 const PHASE: &str = include_str!("../../phases/20-cache.yaml");
+const TARGETS: &str = include_str!("../../phases/30-http.yaml");
+/// What the checked-in files do not use.
+const TRAFFIC: &str = "traffic: {httproute: {name: web, stable: web, canary: web-canary}, canary_labels: {a.b/c: d}}
+freeze: [{from: 2026-12-20T00:00, to: 2027-01-02, timezone: Europe/Berlin, reason: rest}]\nindicators:";
+const CHECKS: &str = "requires:
+  - {check: {http: /readinessz, port: 8080, timeout: 5s}}
+  - {check: {command: [./smoke.sh, --fast], timeout: 2m}}
+  - {signoff: reviewed, valid_for: 30d}";
 /// What mutations insert: the characters and words that mean something here.
 const PIECES: [&str; 24] = [
     "\t", "\n", ": ", "- ", "{", "}", "[", "]", "\"", "'", "#", "&a ", "*a", "!!int ", "<", ">", "%", "$", "(", ")",
@@ -14,7 +22,8 @@ const PIECES: [&str; 24] = [
 
 fn read(header: &str, phase: &str) -> Result<(), Error> {
     let header = parse_header("rollout.yaml", header)?;
-    let file = PhaseFile { number: 20, name: "cache".to_owned(), file_name: "20-cache.yaml".to_owned() };
+    let name = if phase.contains("CB_HTTP_TARGETS") { "http" } else { "cache" };
+    let file = PhaseFile { number: 20, name: name.to_owned(), file_name: format!("20-{name}.yaml") };
     let entry = parse_phase(&file, file.file_name.clone(), phase.to_owned(), &header)?;
     order::in_order(vec![entry]).map(drop)
 }
@@ -148,6 +157,8 @@ proptest! {
         };
         show(read(&damaged(HEADER), PHASE));
         show(read(HEADER, &damaged(PHASE)));
+        show(read(&damaged(&HEADER.replace("indicators:", TRAFFIC)), PHASE));
+        show(read(HEADER, &damaged(&TARGETS.replace("requires:", CHECKS))));
     }
 
     #[test]

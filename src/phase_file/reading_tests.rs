@@ -7,7 +7,7 @@ use super::{PhaseFile, parse_header, parse_phase, phase_file};
 use crate::judge::condition::{Comparison, Condition, Measure};
 use crate::rollout::declaration::{Gate, Phase};
 
-fn phase(text: &str) -> Phase {
+pub(super) fn phase(text: &str) -> Phase {
     let header = parse_header("rollout.yaml", ROLLOUT).unwrap();
     let file = PhaseFile { number: 20, name: "cache".to_owned(), file_name: "20-cache.yaml".to_owned() };
     parse_phase(&file, file.file_name.clone(), text.to_owned(), &header).unwrap().placed.phase

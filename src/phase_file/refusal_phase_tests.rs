@@ -115,7 +115,7 @@ const FLAGS_REQUIREMENTS_AND_STEPS: &[(&str, &str, &str)] = &[
         "{signoff: dashboards-reviewed}",
         "{}",
         "
-20-cache.yaml:9:5: a requirement has none of `phase`, `signoff`
+20-cache.yaml:9:5: a requirement has none of `phase`, `signoff`, `check`
   |
 9 |   - {}
   |     ^",

@@ -9,7 +9,9 @@ use std::time::Duration;
 use super::breakers::breakers;
 use super::error::{Fault, Place, excerpt};
 use super::fields::{Fields, entries, list, name, scalar, text};
+use super::freeze::freezes;
 use super::node::{Node, Style, Value};
+use super::traffic::router;
 use super::{promql, unit};
 use crate::rollout::declaration::{ErrorRateSource, Header, Indicators, PrometheusSource};
 use crate::rollout::name::PhaseName;
@@ -18,8 +20,19 @@ pub const API_VERSION: &str = "cbctl.dev/v1";
 
 /// Reads the header out of the document of `rollout.yaml`.
 pub fn header(document: &Node) -> Result<Header, Fault> {
-    const KNOWN: [&str; 9] =
-        ["apiVersion", "kind", "name", "target", "prometheus", "warm_up", "rollback_within", "indicators", "breakers"];
+    const KNOWN: [&str; 11] = [
+        "apiVersion",
+        "kind",
+        "name",
+        "target",
+        "prometheus",
+        "warm_up",
+        "rollback_within",
+        "traffic",
+        "freeze",
+        "indicators",
+        "breakers",
+    ];
     let fields = open(document, "Rollout", "a rollout", &KNOWN)?;
     // The same characters as a phase's: it becomes part of the name of a ConfigMap.
     let own_name: PhaseName = name(fields.require("name")?, "the name of a rollout")?;
@@ -33,8 +46,8 @@ pub fn header(document: &Node) -> Result<Header, Fault> {
         prometheus: prometheus(fields.get("prometheus"))?,
         warm_up: fields.get("warm_up").map_or(Ok(Duration::ZERO), warm_up)?,
         rollback_within: fields.get("rollback_within").map_or(Ok(ROLLBACK_WITHIN), rollback_within)?,
-        router: None,
-        freezes: vec![],
+        router: fields.get("traffic").map(router).transpose()?,
+        freezes: fields.get("freeze").map_or(Ok(vec![]), freezes)?,
         indicators: fields.get("indicators").map_or_else(|| Ok(Indicators::default()), indicators)?,
         breaker_metrics: declared.metrics,
         breakers: declared.breakers,
@@ -172,14 +185,19 @@ pub fn metric(node: &Node) -> Result<String, Fault> {
     Ok(name.to_owned())
 }
 
-/// A name as Kubernetes gives it to objects: labels with dots in between.
-fn object_name(node: &Node, what: &str) -> Result<String, Fault> {
+/// A name as Kubernetes gives it to objects.
+pub fn object_name(node: &Node, what: &str) -> Result<String, Fault> {
     let text = text(node, what)?;
-    if text.len() <= 253 && text.split('.').all(|part| PhaseName::from_str(part).is_ok()) {
+    if is_object_name(text) {
         return Ok(text.to_owned());
     }
     Err(Fault::new(node.place, format!("`{}` is not {what}", excerpt(text)))
         .label("lower-case letters, digits, dashes and dots"))
+}
+
+/// Labels with dots in between.
+pub fn is_object_name(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(|part| PhaseName::from_str(part).is_ok())
 }
 
 fn label(node: &Node, what: &str) -> Result<String, Fault> {

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Error, load, load_header};
+use super::{Error, PhaseFile, load, load_header, parse_header, parse_phase};
 use crate::judge::condition::{Comparison, Condition, Measure, Role, Share};
-use crate::rollout::declaration::{Exposure, Gate, Phase, Requirement, Rollout};
+use crate::rollout::declaration::{Check, Exposure, Gate, Phase, Probe, Requirement, Rollout, Step};
 
 const HOUR: u64 = 3_600;
 const DAY: u64 = 24 * HOUR;
@@ -30,7 +30,11 @@ fn measured(phase: &Phase) -> impl Iterator<Item = &Condition> {
 }
 
 fn signed(phase: &Phase) -> Vec<&str> {
-    let names = phase.gates.iter().filter_map(|gate| match gate {
+    sign_offs(&phase.gates)
+}
+
+fn sign_offs(gates: &[Gate]) -> Vec<&str> {
+    let names = gates.iter().filter_map(|gate| match gate {
         Gate::Measured(_) | Gate::Check(_) => None,
         Gate::SignOff(required) => Some(required.name.as_str()),
     });
@@ -44,6 +48,27 @@ fn required(phase: &Phase) -> Vec<String> {
         Requirement::Check(_) => "check".to_owned(),
     });
     words.collect()
+}
+
+/// What every pod is asked for.
+fn paths(phase: &Phase) -> Vec<&str> {
+    let paths = phase.gates.iter().filter_map(|gate| match gate {
+        Gate::Check(Check { probe: Probe::Http { path, .. }, .. }) => Some(path.as_str()),
+        Gate::Check(_) | Gate::Measured(_) | Gate::SignOff(_) => None,
+    });
+    paths.collect()
+}
+
+/// The targets in order, each with the value of its flag and what has to be signed for it.
+fn targets<'a>(phase: &'a Phase, flag: &str) -> Vec<(&'a str, &'a str, Vec<&'a str>)> {
+    let flag = flag.parse().unwrap();
+    let target = |step: &'a Step| {
+        assert_eq!(step.flags.len(), 1);
+        (step.target.as_ref().unwrap().as_str(), step.flags[&flag].as_str(), sign_offs(&step.gates))
+    };
+    let mut targets: Vec<_> = phase.steps.iter().map(target).collect();
+    targets.dedup();
+    targets
 }
 
 fn steps(phase: &Phase) -> Vec<(Exposure, u64)> {
@@ -120,12 +145,12 @@ fn shadow_mode() {
         signed(shadow),
         [
             "existing-functionality-unchanged",
-            "admin-endpoints-answer",
-            "readiness-endpoint-works",
+            "admin-endpoints-return-expected-data",
             "decision-logging-validated",
             "load-test-baseline-recorded",
         ]
     );
+    assert_eq!(paths(shadow), ["/metrics", "/readinessz"]);
     assert!(shadow.requires.is_empty() && shadow.triggers.is_empty() && !shadow.high_risk);
 }
 
@@ -158,7 +183,20 @@ fn http_canary() {
         required(http),
         ["cache for 7d", "no-performance-regressions", "team-comfortable-with-breakers", "cache-validated"]
     );
-    assert_eq!(steps(http), steps(cache));
+    assert_eq!(steps(http), steps(cache).repeat(3));
+    assert_eq!(
+        targets(http, "CB_HTTP_TARGETS"),
+        [
+            ("partner-apis", "partner-apis", vec!["partner-api-failures-handled"]),
+            ("market-data-feeds", "partner-apis,market-data-feeds", vec!["stale-data-fallbacks-verified"]),
+            (
+                "analytics-services",
+                "partner-apis,market-data-feeds,analytics-services",
+                vec!["analytics-degrade-gracefully"],
+            ),
+        ],
+        "the targets in order"
+    );
     for gate in &cache.gates {
         assert!(http.gates.contains(gate), "all phase 2 gates still met: {gate:?}");
     }
@@ -169,15 +207,7 @@ fn http_canary() {
     for text in ["false_trips(http) == 0 over 48h", "breaker_failures(http) < 10% over 30m"] {
         assert!(texts(measured(http)).contains(&text), "{text}");
     }
-    let expected = [
-        "partner-apis-enabled",
-        "market-data-feeds-enabled",
-        "analytics-services-enabled",
-        "stale-data-fallbacks-verified",
-        "partner-api-failures-handled",
-        "no-user-facing-errors-from-trips",
-    ];
-    assert_eq!(signed(http)[1..], expected, "the targets in order");
+    assert_eq!(signed(http), ["memory-fallback-verified", "no-user-facing-errors-from-trips"]);
 }
 
 #[test]
@@ -205,8 +235,21 @@ fn database_read_replicas() {
     {
         assert!(texts(measured(db)).contains(&text), "success metric {text}");
     }
-    let targets = ["analytics-queries-enabled", "report-generation-enabled", "dashboard-data-enabled"];
-    assert!(signed(db).ends_with(&targets), "the targets in order");
+    assert_eq!(signed(db), ["memory-fallback-verified", "stale-data-fallbacks-verified"]);
+    assert_eq!(steps(db), [(Exposure::Pods(1), 24), (Exposure::Traffic(10.0), 48), (Exposure::Full, 7 * 24)].repeat(3));
+    assert_eq!(
+        targets(db, "CB_DB_TARGETS"),
+        [
+            ("analytics-queries", "analytics-queries", vec![]),
+            ("report-generation", "analytics-queries,report-generation", vec!["report-cache-verified"]),
+            (
+                "dashboard-data",
+                "analytics-queries,report-generation,dashboard-data",
+                vec!["dashboard-fallbacks-verified"],
+            ),
+        ],
+        "the targets in order"
+    );
     assert!(texts(&db.triggers).contains(&"stuck_open(db) for 10m"));
 }
 
@@ -240,6 +283,51 @@ fn conditions_mean_what_they_say() {
     let present = measured(&rollout.phases[0]).nth(1).unwrap();
     let Measure::Query(query) = &present.measure else { panic!("{present:?}") };
     assert!(query.throughout, "for: every point of the stretch");
+}
+
+#[test]
+fn what_the_service_must_never_guard_is_refused() {
+    let rollout = include_str!("../../phases/rollout.yaml");
+    let phase = include_str!("../../phases/40-db.yaml");
+    let read = |phase: &str| {
+        let header = parse_header("rollout.yaml", rollout).unwrap();
+        let file = PhaseFile { number: 40, name: "db".to_owned(), file_name: "40-db.yaml".to_owned() };
+        parse_phase(&file, file.file_name.clone(), phase.to_owned(), &header)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(read(phase), Ok(()));
+    for class in &load_header(&folder("phases")).unwrap().breaker("db").unwrap().never_for {
+        let value = phase.replace("\"analytics-queries\"", &format!("\"analytics-queries, {class}\""));
+        let name = phase.replace("name: dashboard-data", &format!("name: {}", class.replace(' ', "-")));
+        for refused in [value, name] {
+            let error = read(&refused).unwrap_err();
+            assert!(error.ends_with(&format!("`db` must never guard `{class}`")), "{error}");
+        }
+    }
+}
+
+#[test]
+fn what_is_commented_out_in_the_files_can_be_used() {
+    for name in ["rollout.yaml", "20-cache.yaml"] {
+        let text = std::fs::read_to_string(folder("phases").join(name)).unwrap();
+        let used = |line: &str| {
+            let code = ["# traffic:", "#   ", "# freeze:", "  # - "].iter().any(|start| line.starts_with(start));
+            if code { line.replacen("# ", "", 1) } else { line.to_owned() }
+        };
+        let text: String = text.lines().map(|line| used(line) + "\n").collect();
+        if name == "rollout.yaml" {
+            let header = parse_header(name, &text).unwrap();
+            assert_eq!(header.router.unwrap().object(), "httproute/updog");
+            assert_eq!(header.freezes[0].to.to_string(), "2027-01-02T00:00:00+01:00[Europe/Berlin]");
+        } else {
+            let header = load_header(&folder("phases")).unwrap();
+            let file = PhaseFile { number: 20, name: "cache".to_owned(), file_name: name.to_owned() };
+            let cache = parse_phase(&file, name.to_owned(), text, &header).unwrap().placed.phase;
+            assert!(matches!(cache.requires.last(), Some(Requirement::Check(_))));
+            assert_eq!(cache.triggers.len(), 6);
+        }
+    }
 }
 
 #[test]
