@@ -60,18 +60,23 @@ pub async fn run(command: &[String], environment: &[(&'static str, String)], wit
     let status = {
         let reading = async { tokio::join!(keep(output, &mut said.output), keep(errors, &mut said.errors)) };
         tokio::pin!(reading);
+        let mut all_read = false;
         let ended = timeout(within, async {
-            // Whoever is not read from waits.
-            tokio::select! {
-                status = group.child.wait() => status,
-                _ = &mut reading => group.child.wait().await,
+            loop {
+                // A program whose outputs nobody reads comes to a halt.
+                tokio::select! {
+                    status = group.child.wait() => return status,
+                    _ = &mut reading, if !all_read => all_read = true,
+                }
             }
-        });
-        let ended = ended.await;
+        })
+        .await;
         if ended.is_err() {
             group.kill();
         }
-        let _ = timeout(DRAIN, &mut reading).await;
+        if !all_read {
+            let _ = timeout(DRAIN, &mut reading).await;
+        }
         ended
     };
     match status {
