@@ -57,7 +57,6 @@ const OWNED: &[(&str, &[&str])] = &[
     // Of another program it is read, of this one written.
     ("stdout", &["output", "program"]),
     ("stderr", &["output", "program"]),
-    ("Command", &["program", "cli", "commands"]),
     ("println", &["output"]),
     ("eprintln", &["output"]),
     ("print", &["output"]),

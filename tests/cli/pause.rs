@@ -8,7 +8,18 @@ use crate::harness::World;
 async fn nothing_is_promoted_until_somebody_resumes() {
     let world = World::promoted_to(&["shadow"]).await;
     let paused = world.cbctl(&["pause", "--reason", "the database is being moved"]).await;
-    insta::assert_snapshot!(paused, @"");
+    insta::assert_snapshot!(paused, @r"
+    paused by admin (the database is being moved): nothing is promoted until cbctl resume; rollbacks go on as ever
+    [exit status: 0]
+    ------- requests -------
+    GET deployments/storefront
+    LIST pods
+    POST selfsubjectreviews
+    PATCH deployments/storefront
+    GET configmaps/cbctl-checkout
+    PATCH configmaps/cbctl-checkout
+    POST events
+    ");
     let record = world.record("pause").await.unwrap();
     assert_eq!((&record["by"], &record["reason"]), (&json!("admin"), &json!("the database is being moved")));
     world.until_healthy().await;
@@ -24,11 +35,29 @@ async fn nothing_is_promoted_until_somebody_resumes() {
     assert_eq!(status["pause"]["by"], "admin", "{status}");
 
     let again = world.cbctl(&["pause", "--reason", "another one"]).await;
-    insta::assert_snapshot!(again, @"");
+    insta::assert_snapshot!(again, @r"
+    nothing to do: paused by admin AGE ago (the database is being moved): cbctl resume
+    [exit status: 0]
+    ------- requests -------
+    GET deployments/storefront
+    LIST pods
+    POST selfsubjectreviews
+    ");
     world.edit("phases/10-shadow.yaml", "bake: 1h", "bake: 0s");
 
     let resumed = world.cbctl(&["resume"]).await;
-    insta::assert_snapshot!(resumed, @"");
+    insta::assert_snapshot!(resumed, @r"
+    resumed by admin: promotions go on
+    [exit status: 0]
+    ------- requests -------
+    GET deployments/storefront
+    LIST pods
+    POST selfsubjectreviews
+    PATCH deployments/storefront
+    GET configmaps/cbctl-checkout
+    PATCH configmaps/cbctl-checkout
+    POST events
+    ");
     assert!(world.record("pause").await.is_none());
     world.cbctl(&["resume"]).await.expect(0, &["nothing to do: not paused"]);
     world.until_healthy().await;
@@ -58,7 +87,15 @@ async fn a_dry_run_pauses_nothing_and_broken_phases_are_no_obstacle() {
     let world = World::promoted_to(&["shadow"]).await;
     world.write("phases/20-cache.yaml", "not a phase");
     let tried = world.cbctl(&["pause", "--dry-run"]).await;
-    insta::assert_snapshot!(tried, @"");
+    insta::assert_snapshot!(tried, @r"
+    dry run: pause by admin; the API server accepts the change
+    [exit status: 0]
+    ------- requests -------
+    DRYRUN deployments/storefront
+    GET deployments/storefront
+    LIST pods
+    POST selfsubjectreviews
+    ");
     assert!(world.record("pause").await.is_none());
     world.cbctl(&["pause"]).await.expect(0, &[]);
     world.cbctl(&["resume", "--dry-run"]).await.expect(0, &["dry run: resume by admin"]);

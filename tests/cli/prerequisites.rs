@@ -33,7 +33,18 @@ async fn a_word_counts_for_the_file_that_was_signed() {
     let world = World::with_gates("{signoff: reviewed}").await;
     world.require("{signoff: reviewed}");
     let signed = world.cbctl(&["sign-off", "reviewed", "--reason", "all three"]).await;
-    insta::assert_snapshot!(signed, @"");
+    insta::assert_snapshot!(signed, @r"
+    signed reviewed by admin for cache, shadow
+    [exit status: 0]
+    ------- requests -------
+    GET deployments/storefront
+    LIST pods
+    POST selfsubjectreviews
+    PATCH deployments/storefront
+    GET configmaps/cbctl-checkout
+    PATCH configmaps/cbctl-checkout
+    POST events
+    ");
     world.cbctl(&["check", "cache"]).await.expect(0, &["signed   signed reviewed   by admin: all three"]);
     world.cbctl(&["history"]).await.expect(0, &["sign-off", "shadow/1, reviewed"]);
     world.cbctl(&["why"]).await.expect(0, &["sign-off: reviewed at shadow, step 1", "reason: all three"]);
@@ -119,20 +130,35 @@ async fn nothing_is_promoted_in_a_freeze_and_everything_rolled_back() {
 async fn every_pod_is_asked_when_nothing_else_stands_in_the_way() {
     let world = World::with_gates("{check: {http: /readinessz}}").await;
     let check = world.cbctl(&["check", "cache"]).await;
-    insta::assert_snapshot!(check, @"");
+    insta::assert_snapshot!(check, @r"
+    passed: cache, step 1 of 1 can be entered
+          CONDITION   VALUE   LIMIT   EVIDENCE
+    passed   check http /readinessz
+    next: cbctl promote cache
+    ------- stderr -------
+    trying: check http /readinessz
+    [exit status: 0]
+    ------- requests -------
+    GET deployments/storefront
+    GET pods/storefront-POD:8080/proxy/readinessz
+    GET pods/storefront-POD:8080/proxy/readinessz
+    LIST pods
+    ");
     world.cbctl(&["status"]).await.expect(0, &["waiting   check http /readinessz   tried by check and promote"]);
 
-    world.scenario("rules: [{set: {ready: false}}]").await;
-    let down = until("a pod says that it is not ready", async || {
+    // The proxy of the tests would ask again where a pod says 503.
+    world.edit("phases/10-shadow.yaml", "http: /readinessz", "http: /metrics");
+    world.scenario("rules: [{set: {metrics: \"500\"}}]").await;
+    let down = until("a pod says that it has none", async || {
         let run = world.cbctl(&["promote", "cache"]).await;
         (run.status == 3).then_some(run)
     })
     .await;
     assert!(down.writes().is_empty(), "{down}");
-    down.expect(3, &["failed   check http /readinessz   storefront-POD: 503 Service Unavailable"]);
+    down.expect(3, &["failed   check http /metrics   storefront-POD: 500 Internal Server Error"]);
     world.scenario("rules: []").await;
-    until("it is ready again", async || (world.cbctl(&["check", "cache"]).await.status == 0).then_some(())).await;
-    world.edit("phases/10-shadow.yaml", "http: /readinessz", "http: /no-such-page, port: 8080");
+    until("they have some again", async || (world.cbctl(&["check", "cache"]).await.status == 0).then_some(())).await;
+    world.edit("phases/10-shadow.yaml", "http: /metrics", "http: /no-such-page, port: 8080");
     world.cbctl(&["check", "cache"]).await.expect(3, &["check http :8080/no-such-page", "404 Not Found"]);
     world.edit("phases/10-shadow.yaml", "http: /no-such-page, port: 8080", "http: /readinessz, port: 81");
     world.cbctl(&["check", "cache"]).await.expect(3, &["storefront-POD: 50"]);
