@@ -28,11 +28,17 @@ _cbctl() {
             cbctl,man)
                 cmd="cbctl__subcmd__man"
                 ;;
+            cbctl,pause)
+                cmd="cbctl__subcmd__pause"
+                ;;
             cbctl,promote)
                 cmd="cbctl__subcmd__promote"
                 ;;
             cbctl,rehearse)
                 cmd="cbctl__subcmd__rehearse"
+                ;;
+            cbctl,resume)
+                cmd="cbctl__subcmd__resume"
                 ;;
             cbctl,rollback)
                 cmd="cbctl__subcmd__rollback"
@@ -53,7 +59,7 @@ _cbctl() {
 
     case "${cmd}" in
         cbctl)
-            opts="-f -n -o -q -h -V --files --namespace --context --prometheus --output --quiet --no-color --help --version status check rehearse promote rollback sign-off history why completions man"
+            opts="-f -n -o -q -h -V --files --namespace --context --prometheus --output --quiet --no-color --help --version status check rehearse promote rollback sign-off pause resume history why completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -99,7 +105,7 @@ _cbctl() {
             return 0
             ;;
         cbctl__subcmd__check)
-            opts="-f -n -o -q -h --at --wait --files --namespace --context --prometheus --output --quiet --no-color --help"
+            opts="-f -n -o -q -h --at --wait --yes-high-risk --files --namespace --context --prometheus --output --quiet --no-color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -294,8 +300,58 @@ _cbctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        cbctl__subcmd__pause)
+            opts="-f -n -o -q -h --dry-run --reason --files --namespace --context --prometheus --output --quiet --no-color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --files)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --prometheus)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         cbctl__subcmd__promote)
-            opts="-f -n -o -q -h --adopt --timeout --dry-run --reason --files --namespace --context --prometheus --output --quiet --no-color --help"
+            opts="-f -n -o -q -h --adopt --yes-high-risk --timeout --dry-run --reason --files --namespace --context --prometheus --output --quiet --no-color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -355,6 +411,56 @@ _cbctl() {
                 return 0
             fi
             case "${prev}" in
+                --files)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --prometheus)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cbctl__subcmd__resume)
+            opts="-f -n -o -q -h --dry-run --reason --files --namespace --context --prometheus --output --quiet --no-color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --files)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -40,6 +40,8 @@ complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "rehearse" -d 'Try the w
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "promote" -d 'Take the rollout one step further towards a phase, if the gates allow it'
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "rollback" -d 'Switch breakers off, or go back to where the rollout was before the last step'
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "sign-off" -d 'Give your word for what Prometheus cannot tell'
+complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "pause" -d 'Have nothing promoted until `resume`; rollbacks go on as ever'
+complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "resume" -d 'Let promotions go on after `pause`'
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "history" -d 'Show what happened to the rollout, newest first'
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "why" -d 'Show one operation of the history, and the evidence it was decided on'
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "completions" -d 'Print a shell\'s completion script'
@@ -61,6 +63,7 @@ complete -c cbctl -n "__fish_cbctl_using_subcommand check" -l context -d 'Contex
 complete -c cbctl -n "__fish_cbctl_using_subcommand check" -l prometheus -d 'Address of Prometheus, instead of rollout.yaml\'s' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand check" -s o -l output -d 'Form of the answer' -r -f -a "table\t''
 json\t''"
+complete -c cbctl -n "__fish_cbctl_using_subcommand check" -l yes-high-risk -d 'Decide as if somebody had said yes to entering a phase of high risk'
 complete -c cbctl -n "__fish_cbctl_using_subcommand check" -s q -l quiet -d 'Print the answer and errors, and nothing else'
 complete -c cbctl -n "__fish_cbctl_using_subcommand check" -l no-color -d 'Do without colour, as with `NO_COLOR` set'
 complete -c cbctl -n "__fish_cbctl_using_subcommand check" -s h -l help -d 'Print help'
@@ -82,6 +85,7 @@ complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -l prometheus -d 'A
 complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -s o -l output -d 'Form of the answer' -r -f -a "table\t''
 json\t''"
 complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -l adopt -d 'Accept flags that somebody else changed, or that are those of no phase'
+complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -l yes-high-risk -d 'Enter a phase of high risk; with --reason'
 complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -l dry-run -d 'Have the API server check the change without storing it'
 complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -s q -l quiet -d 'Print the answer and errors, and nothing else'
 complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -l no-color -d 'Do without colour, as with `NO_COLOR` set'
@@ -120,6 +124,28 @@ complete -c cbctl -n "__fish_cbctl_using_subcommand sign-off" -l dry-run -d 'Hav
 complete -c cbctl -n "__fish_cbctl_using_subcommand sign-off" -s q -l quiet -d 'Print the answer and errors, and nothing else'
 complete -c cbctl -n "__fish_cbctl_using_subcommand sign-off" -l no-color -d 'Do without colour, as with `NO_COLOR` set'
 complete -c cbctl -n "__fish_cbctl_using_subcommand sign-off" -s h -l help -d 'Print help'
+complete -c cbctl -n "__fish_cbctl_using_subcommand pause" -l reason -d 'Why, for the record' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand pause" -s f -l files -d 'Folder with rollout.yaml and the phase files' -r -F
+complete -c cbctl -n "__fish_cbctl_using_subcommand pause" -s n -l namespace -d 'Namespace of the Deployment, instead of rollout.yaml\'s and the kubeconfig\'s' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand pause" -l context -d 'Context of the kubeconfig' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand pause" -l prometheus -d 'Address of Prometheus, instead of rollout.yaml\'s' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand pause" -s o -l output -d 'Form of the answer' -r -f -a "table\t''
+json\t''"
+complete -c cbctl -n "__fish_cbctl_using_subcommand pause" -l dry-run -d 'Have the API server check the change without storing it'
+complete -c cbctl -n "__fish_cbctl_using_subcommand pause" -s q -l quiet -d 'Print the answer and errors, and nothing else'
+complete -c cbctl -n "__fish_cbctl_using_subcommand pause" -l no-color -d 'Do without colour, as with `NO_COLOR` set'
+complete -c cbctl -n "__fish_cbctl_using_subcommand pause" -s h -l help -d 'Print help'
+complete -c cbctl -n "__fish_cbctl_using_subcommand resume" -l reason -d 'Why, for the record' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand resume" -s f -l files -d 'Folder with rollout.yaml and the phase files' -r -F
+complete -c cbctl -n "__fish_cbctl_using_subcommand resume" -s n -l namespace -d 'Namespace of the Deployment, instead of rollout.yaml\'s and the kubeconfig\'s' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand resume" -l context -d 'Context of the kubeconfig' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand resume" -l prometheus -d 'Address of Prometheus, instead of rollout.yaml\'s' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand resume" -s o -l output -d 'Form of the answer' -r -f -a "table\t''
+json\t''"
+complete -c cbctl -n "__fish_cbctl_using_subcommand resume" -l dry-run -d 'Have the API server check the change without storing it'
+complete -c cbctl -n "__fish_cbctl_using_subcommand resume" -s q -l quiet -d 'Print the answer and errors, and nothing else'
+complete -c cbctl -n "__fish_cbctl_using_subcommand resume" -l no-color -d 'Do without colour, as with `NO_COLOR` set'
+complete -c cbctl -n "__fish_cbctl_using_subcommand resume" -s h -l help -d 'Print help'
 complete -c cbctl -n "__fish_cbctl_using_subcommand history" -l last -d 'How many entries to show' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand history" -s f -l files -d 'Folder with rollout.yaml and the phase files' -r -F
 complete -c cbctl -n "__fish_cbctl_using_subcommand history" -s n -l namespace -d 'Namespace of the Deployment, instead of rollout.yaml\'s and the kubeconfig\'s' -r

@@ -85,7 +85,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  cbctl rehearse")]
     Rehearse,
     /// Take the rollout one step further towards a phase, if the gates allow it
-    #[command(after_help = "Examples:\n  cbctl promote cache\n  cbctl promote cache --dry-run")]
+    #[command(
+        after_help = "Examples:\n  cbctl promote cache\n  cbctl promote cache --dry-run\n  cbctl promote db --yes-high-risk --reason 'the replicas are in place'"
+    )]
     Promote(Promote),
     /// Switch breakers off, or go back to where the rollout was before the last step
     #[command(
@@ -107,6 +109,12 @@ pub enum Command {
     /// Give your word for what Prometheus cannot tell
     #[command(after_help = "Example:\n  cbctl sign-off dashboards-reviewed --reason 'walked through all three'")]
     SignOff(SignOff),
+    /// Have nothing promoted until `resume`; rollbacks go on as ever
+    #[command(after_help = "Example:\n  cbctl pause --reason 'the database is being moved'")]
+    Pause(Pause),
+    /// Let promotions go on after `pause`
+    #[command(after_help = "Example:\n  cbctl resume --reason 'the database has been moved'")]
+    Resume(Pause),
     /// Show what happened to the rollout, newest first
     #[command(after_help = "Examples:\n  cbctl history\n  cbctl history --verify      has anybody touched it?")]
     History(History),
@@ -139,6 +147,9 @@ pub struct Check {
         conflicts_with = "at"
     )]
     pub wait: Option<Duration>,
+    /// Decide as if somebody had said yes to entering a phase of high risk
+    #[arg(long)]
+    pub yes_high_risk: bool,
 }
 
 #[derive(Debug, Args)]
@@ -148,6 +159,9 @@ pub struct Promote {
     /// Accept flags that somebody else changed, or that are those of no phase
     #[arg(long)]
     pub adopt: bool,
+    /// Enter a phase of high risk; with --reason
+    #[arg(long)]
+    pub yes_high_risk: bool,
     /// Roll back by itself if the pods are not healthy within this time
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
     pub timeout: Duration,
@@ -234,6 +248,13 @@ pub struct Template {
 pub struct SignOff {
     /// What is signed, as the phase file names it
     pub name: SignOffName,
+    #[command(flatten)]
+    pub write: Write,
+}
+
+/// Of `resume` as well.
+#[derive(Debug, Args)]
+pub struct Pause {
     #[command(flatten)]
     pub write: Write,
 }

@@ -15,6 +15,7 @@ mod history;
 mod many;
 mod ownership;
 mod patch;
+mod probe;
 mod quantity;
 mod quota;
 mod replacement;
@@ -47,7 +48,7 @@ pub use retry::retry;
 use crate::rollout::declaration::Flags;
 use crate::rollout::name::{FlagName, SignOffName};
 use crate::rollout::plan::Plan;
-use crate::rollout::position::{Emergency, SignOff};
+use crate::rollout::position::{Emergency, Pause, SignOff};
 use crate::rollout::router::Router;
 use crate::rollout::workload::Workload;
 use request::{Answer, path_of};
@@ -207,6 +208,12 @@ impl Cluster {
         dry_run: bool,
     ) -> Result<Applied, Error> {
         let patched = self.patch(deployment, &patch::of_sign_off(name, sign_off), dry_run).await?;
+        Ok(Applied::of(&patched))
+    }
+
+    /// Writes down that nothing is to be promoted, or takes that away.
+    pub async fn pause(&self, deployment: &str, pause: Option<&Pause>, dry_run: bool) -> Result<Applied, Error> {
+        let patched = self.patch(deployment, &patch::of_pause(pause), dry_run).await?;
         Ok(Applied::of(&patched))
     }
 

@@ -5,12 +5,14 @@
 
 mod canary;
 mod check;
+mod checks;
 mod completions;
 mod emergency;
 mod gradual;
 mod history;
 mod interrupt;
 mod looking;
+mod pause;
 mod promote;
 mod rehearse;
 mod remember;
@@ -35,12 +37,12 @@ use crate::output::Printer;
 use crate::output::scope::ScopeReport;
 use crate::phase_file;
 use crate::prometheus::{Access, Prometheus};
-use crate::rollout::decision::{self, Decision};
+use crate::rollout::decision::{self, Decision, Given, Tried};
 use crate::rollout::declaration::{Header, Rollout};
 use crate::rollout::exposure::CanaryShare;
 use crate::rollout::name::PhaseName;
 use crate::rollout::plan::Operation;
-use crate::rollout::route::Route;
+use crate::rollout::route::{Consent, Route};
 use crate::rollout::workload::Workload;
 
 /// Runs the command and says how it ended.
@@ -61,6 +63,8 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::History(arguments) => block_on(history::run(&context, &arguments)),
         Command::Why(arguments) => block_on(why::run(&context, &arguments)),
         Command::SignOff(arguments) => block_on(sign_off::run(&context, &arguments)),
+        Command::Pause(arguments) => block_on(pause::run(&context, &arguments, true)),
+        Command::Resume(arguments) => block_on(pause::run(&context, &arguments, false)),
     };
     ended.unwrap_or_else(|error| {
         let snippet = match &error {
@@ -119,7 +123,7 @@ struct Look {
 struct Aim {
     /// Index of the phase that is asked about; the next step if None.
     phase: Option<usize>,
-    adopt: bool,
+    consent: Consent,
     /// Only whether things are well where the rollout stands, and not what a promotion needs.
     only_triggers: bool,
     /// The revisions of the pod template as well.
@@ -155,11 +159,16 @@ impl Context {
 
     /// Observes, judges and decides, without touching anything.
     async fn look(&self, rollout: &Rollout, cluster: &Cluster, aim: Aim) -> Result<Look, Error> {
+        self.look_again(rollout, cluster, aim, &Tried::default()).await
+    }
+
+    /// The same with what checks have shown.
+    async fn look_again(&self, rollout: &Rollout, cluster: &Cluster, aim: Aim, tried: &Tried) -> Result<Look, Error> {
         let prometheus = self.prometheus(&rollout.header)?;
         let target = Target { revisions: aim.revisions, ..target_of(rollout) };
         let Found { workload, clock_offset } = read_settled(cluster, &target).await?;
         let now = aim.at.unwrap_or_else(|| shared_now(clock_offset));
-        let route = Route::find(rollout, &workload, aim.phase, aim.adopt, now);
+        let route = Route::find(rollout, &workload, aim.phase, aim.consent, now);
         let route = if aim.only_triggers { route.without_gates() } else { route };
         let conditions: Vec<_> = decision::conditions(rollout, &workload, &route).collect();
         let moment = Moment { now, past: aim.at.is_some(), cluster_clock_offset: clock_offset };
@@ -168,7 +177,8 @@ impl Context {
         let scope = ScopeReport::of(&seen.look, conditions.iter().copied());
         let judged = |condition: &_| judge::judge(condition, &seen.look);
         let share = CanaryShare::of(rollout, &workload, &route.standing, &seen.look);
-        let decision = decision::decide(rollout, &workload, route, moment.past, share, judged);
+        let given = Given { now, past: moment.past, tried, share };
+        let decision = decision::decide(rollout, &workload, route, given, judged);
         Ok(Look { workload, decision, scope, queries: seen.queries, now })
     }
 }

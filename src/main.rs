@@ -5,7 +5,8 @@
 //! - `commands`: one file a verb, each read top to bottom: observe, judge and plan, print, apply.
 //! - `observe`: one look at the world. The only room that sees both the cluster and Prometheus.
 //! - The edges, which never see each other: `cluster` (the only user of kube), `prometheus` (the only user of its
-//!   client), `phase_file` (text to types), `output` (the only printing), `cli`, and `error` (the exit codes).
+//!   client), `phase_file` (text to types), `program` (the only one that starts other programs), `output` (the only
+//!   printing), `cli`, and `error` (the exit codes).
 //! - `rollout`: phases, position, what may happen next. Pure; stands on `judge`.
 //! - `judge`: samples to evidence to verdict. Pure; knows no phases, no Kubernetes and no client.
 //!
@@ -25,6 +26,7 @@ mod judge;
 mod observe;
 mod output;
 mod phase_file;
+mod program;
 mod prometheus;
 mod rollout;
 

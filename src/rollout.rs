@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
+mod requirement_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod undo_tests;
@@ -25,8 +27,10 @@ pub mod position;
 pub mod progress;
 pub mod rehearsal;
 pub mod replacement;
+pub mod requirement;
 pub mod route;
 pub mod router;
+pub mod sign_off;
 pub mod standing;
 pub mod template;
 pub mod workload;

@@ -49,6 +49,14 @@ pub enum Error {
         #[source]
         source: Refusal,
     },
+    #[error("cannot ask pod \"{pod}\" in namespace \"{namespace}\" for {path}")]
+    AskPod {
+        namespace: String,
+        pod: String,
+        path: String,
+        #[source]
+        source: Refusal,
+    },
     #[error("cannot patch deployment \"{name}\" in namespace \"{namespace}\"")]
     PatchDeployment {
         namespace: String,
@@ -197,6 +205,7 @@ impl Error {
             | Self::ListPods { source, .. }
             | Self::ListAllPods { source, .. }
             | Self::ListReplicaSets { source, .. }
+            | Self::AskPod { source, .. }
             | Self::PatchDeployment { source, .. }
             | Self::MakeCanary { source, .. }
             | Self::DeleteCanary { source, .. }
@@ -260,6 +269,7 @@ impl Error {
                 ("list", "pods", namespace.as_str())
             }
             Self::ListReplicaSets { namespace, .. } => ("list", "replicasets", namespace.as_str()),
+            Self::AskPod { namespace, .. } => ("get", "pods/proxy", namespace.as_str()),
             Self::PatchDeployment { namespace, .. } => ("patch", "deployments", namespace.as_str()),
             Self::MakeCanary { namespace, .. } => ("create", "deployments", namespace.as_str()),
             Self::DeleteCanary { namespace, .. } => ("delete", "deployments", namespace.as_str()),

@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::annotation::{CANARY, EMERGENCY, POSITION, RESTARTED, SIGN_OFF, UNDO};
+use super::annotation::{CANARY, EMERGENCY, PAUSE, POSITION, RESTARTED, SIGN_OFF, UNDO};
 use crate::rollout::declaration::Flags;
 use crate::rollout::name::{FlagName, SignOffName};
 use crate::rollout::plan::{Change, Plan, Record};
-use crate::rollout::position::{Emergency, SignOff};
+use crate::rollout::position::{Emergency, Pause, SignOff};
 use crate::rollout::template::{Revision, TemplateChange};
 use crate::rollout::workload::{FlagSource, FlagValue, Workload};
 
@@ -146,6 +146,11 @@ pub(super) fn of_emergency(container: &str, off: &Flags, mark: &Emergency, anew:
 
 pub(super) fn of_sign_off(name: &SignOffName, sign_off: &SignOff) -> Value {
     json!({"metadata": {"annotations": {format!("{SIGN_OFF}{name}"): text_of(sign_off)}}})
+}
+
+/// No version: whoever pauses, or resumes, means it whatever else was changed.
+pub(super) fn of_pause(pause: Option<&Pause>) -> Value {
+    json!({"metadata": {"annotations": {PAUSE: pause.map_or(Value::Null, text_of)}}})
 }
 
 /// Valid only for the version that was read: whoever scales it meanwhile is heard first.

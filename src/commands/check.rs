@@ -7,6 +7,9 @@ use super::looking::{self, Patience};
 use super::{Aim, Context, known_phase, now};
 use crate::cli::Check;
 use crate::error::{Error, ExitStatus};
+use crate::rollout::decision::Outcome;
+use crate::rollout::route::Consent;
+use tokio::time::Instant;
 
 /// About the time in which a scrape brings something new.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
@@ -20,12 +23,23 @@ pub(super) async fn run(context: &Context, arguments: &Check) -> Result<ExitStat
         return Err(Error::Future { at });
     }
     let cluster = context.cluster(rollout.header.namespace.as_deref()).await?;
-    let aim = Aim { phase, at: arguments.at, ..Aim::default() };
-    let looked = match arguments.wait {
-        None => looking::once(context, &rollout, &cluster, aim).await?,
-        Some(time) => {
-            let patience = Patience { time, failures: FAILURES, pause: LONGEST_PAUSE };
-            looking::until_conclusive(context, &rollout, &cluster, aim, patience, |_| false).await?
+    let consent = Consent { high_risk: arguments.yes_high_risk, ..Consent::default() };
+    let aim = Aim { phase, consent, at: arguments.at, ..Aim::default() };
+    let begun = Instant::now();
+    let looked = loop {
+        let left = arguments.wait.map(|time| time.saturating_sub(begun.elapsed()));
+        let looked = match left {
+            None => looking::once(context, &rollout, &cluster, aim).await?,
+            Some(time) => {
+                let patience = Patience { time, failures: FAILURES, pause: LONGEST_PAUSE };
+                looking::until_conclusive(context, &rollout, &cluster, aim, patience, |_| false).await?
+            }
+        };
+        let (looked, tried) = context.after_checks(&rollout, &cluster, aim, looked).await?;
+        // While the checks ran, something else may have become uncertain.
+        let again = tried && looked.decision.outcome() == Outcome::Inconclusive;
+        if !again || arguments.wait.is_none_or(|time| begun.elapsed() >= time) {
+            break looked;
         }
     };
     context.printer.answer(&looked.report);

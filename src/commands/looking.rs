@@ -32,12 +32,18 @@ pub(super) struct Looked {
 }
 
 pub(super) async fn once(context: &Context, rollout: &Rollout, cluster: &Cluster, aim: Aim) -> Result<Looked, Error> {
-    let Look { workload, decision, scope, queries, now } = context.look(rollout, cluster, aim).await?;
-    let report = CheckReport::of(rollout, &workload, &decision, scope, queries, now);
-    Ok(Looked { report, decision, workload })
+    Ok(Looked::of(rollout, context.look(rollout, cluster, aim).await?))
 }
 
-/// Looks until the answer is conclusive, the time is over, or what is there makes it pointless.
+impl Looked {
+    pub(super) fn of(rollout: &Rollout, look: Look) -> Self {
+        let Look { workload, decision, scope, queries, now } = look;
+        let report = CheckReport::of(rollout, &workload, &decision, scope, queries, now);
+        Self { report, decision, workload }
+    }
+}
+
+/// Looks until the answer is conclusive but for checks that are to be tried, the time is over, or what is there makes it pointless.
 pub(super) async fn until_conclusive(
     context: &Context,
     rollout: &Rollout,
@@ -55,8 +61,10 @@ pub(super) async fn until_conclusive(
             Ok(looked) => {
                 let outcome = looked.decision.outcome();
                 failures = if outcome == Outcome::Error { failures + 1 } else { 0 };
-                let conclusive =
-                    !matches!(outcome, Outcome::Inconclusive | Outcome::Error) || failures > patience.failures;
+                let to_try = !looked.decision.left_to_try().is_empty();
+                let conclusive = !matches!(outcome, Outcome::Inconclusive | Outcome::Error)
+                    || failures > patience.failures
+                    || to_try;
                 if conclusive || over || pointless(&looked.workload) {
                     return Ok(looked);
                 }

@@ -25,6 +25,7 @@ use crate::rollout::history::entry::{Action, Ending, Entry};
 use crate::rollout::history::usual_time;
 use crate::rollout::plan::{self, Operation, Plan};
 use crate::rollout::progress::Spread;
+use crate::rollout::route::Consent;
 use crate::rollout::workload::Workload;
 
 /// How long taking an unhealthy change back may take.
@@ -34,8 +35,11 @@ pub(super) async fn run(context: &Context, arguments: &Promote) -> Result<ExitSt
     let rollout = context.rollout()?;
     let phase = known_phase(&rollout, arguments.phase.as_ref())?;
     let cluster = context.cluster(rollout.header.namespace.as_deref()).await?;
-    let aim = Aim { phase, adopt: arguments.adopt, revisions: true, ..Aim::default() };
-    let (look, identity) = tokio::join!(context.look(&rollout, &cluster, aim), cluster.identity());
+    // A yes without a reason is none.
+    let reason = arguments.write.reason.as_ref().filter(|reason| !reason.trim().is_empty());
+    let consent = Consent { adopt: arguments.adopt, high_risk: arguments.yes_high_risk && reason.is_some() };
+    let aim = Aim { phase, consent, revisions: true, ..Aim::default() };
+    let (look, identity) = tokio::join!(context.look_and_try(&rollout, &cluster, aim), cluster.identity());
     let Look { workload, decision, scope, queries, now } = look?;
     let report = CheckReport::of(&rollout, &workload, &decision, scope, queries, now);
     let planned = match decision.outcome() {

@@ -49,5 +49,8 @@ fn word(action: Action) -> &'static str {
         Action::Undo => "PodTemplateRestored",
         Action::Restart => "PodsRestarted",
         Action::Emergency => "BreakersSwitchedOff",
+        Action::SignOff => "SignedOff",
+        Action::Pause => "RolloutPaused",
+        Action::Resume => "RolloutResumed",
     }
 }

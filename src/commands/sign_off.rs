@@ -1,46 +1,49 @@
-//! `cbctl sign-off`: records somebody's word on the Deployment, under the name that the API server knows them by.
+//! `cbctl sign-off`: records somebody's word on the Deployment, under the name that the API server knows them by, for
+//! every phase that asks for it as its file is now.
 
-use std::collections::BTreeMap;
-
-use super::{Context, now, target, unknown};
+use super::{Context, operation, shared_now, target, unknown};
 use crate::cli::SignOff;
+use crate::cluster::Found;
 use crate::error::{Error, ExitStatus};
 use crate::output::change::{ChangeReport, Result as Outcome};
-use crate::rollout::declaration::{Gate, Requirement, Rollout};
-use crate::rollout::position;
+use crate::rollout::history::entry::{Action, Ending, Entry};
+use crate::rollout::name::PhaseName;
+use crate::rollout::{position, sign_off};
 
 pub(super) async fn run(context: &Context, arguments: &SignOff) -> Result<ExitStatus, Error> {
     let rollout = context.rollout()?;
-    let asked: Vec<&str> = sign_offs(&rollout);
-    if !asked.contains(&arguments.name.as_str()) {
-        return Err(unknown("sign-off", arguments.name.as_str(), &asked));
+    let SignOff { name, write } = arguments;
+    let contents = sign_off::contents(&rollout, name);
+    if contents.is_empty() {
+        let asked: Vec<&str> = sign_off::names(&rollout).map(|asked| asked.as_str()).collect();
+        return Err(unknown("sign-off", name.as_str(), &asked));
     }
+    let phases: Vec<&str> = contents.keys().map(PhaseName::as_str).collect();
+    let phases = phases.join(", ");
     let cluster = context.cluster(rollout.header.namespace.as_deref()).await?;
-    let by = cluster.identity().await?;
-    let reason = arguments.write.reason.clone();
-    let sign_off = position::SignOff { by, at: now(), reason, contents: BTreeMap::new() };
-    let deployment = target(&rollout.header).deployment;
-    cluster.sign_off(&deployment, &arguments.name, &sign_off, arguments.write.dry_run).await?;
-    let (result, headline) = if arguments.write.dry_run {
-        (Outcome::DryRun, format!("dry run: {} would be signed by {}", arguments.name, sign_off.by))
-    } else {
-        (Outcome::Done, format!("signed {} by {}", arguments.name, sign_off.by))
-    };
-    let report = ChangeReport::new("sign_off", &deployment, &cluster.namespace, result, headline);
-    context.printer.answer(&report);
-    Ok(result.exit_status())
-}
+    let target = target(&rollout.header);
+    let (found, identity) = tokio::join!(cluster.read(&target), cluster.identity());
+    let Found { workload, clock_offset } = found?;
+    let operation = operation(identity?, shared_now(clock_offset), write.reason.as_ref());
+    let (by, at, reason) = (operation.by.clone(), operation.at, operation.reason.clone());
+    let word = position::SignOff { by, at, reason, contents };
+    cluster.sign_off(&workload.deployment, name, &word, write.dry_run).await?;
 
-/// Every sign-off that the phases ask for.
-fn sign_offs(rollout: &Rollout) -> Vec<&str> {
-    let of_gates = rollout.phases.iter().flat_map(|phase| &phase.gates).filter_map(|gate| match gate {
-        Gate::SignOff(required) => Some(required.name.as_str()),
-        Gate::Measured(_) | Gate::Check(_) => None,
-    });
-    let required =
-        rollout.phases.iter().flat_map(|phase| &phase.requires).filter_map(|requirement| match requirement {
-            Requirement::SignOff(required) => Some(required.name.as_str()),
-            Requirement::Phase { .. } | Requirement::Check(_) => None,
-        });
-    of_gates.chain(required).collect()
+    let result = if write.dry_run { Outcome::DryRun } else { Outcome::Done };
+    let there = workload.recorded_place();
+    if !write.dry_run {
+        let entry = Entry {
+            from: there.clone(),
+            to: there.clone(),
+            signed: Some(name.clone()),
+            ..Entry::of(&operation, Action::SignOff, Ending::Done)
+        };
+        context.remember(&cluster, &rollout.header.name, Some(&workload), entry).await;
+    }
+    let headline = match write.dry_run {
+        true => format!("dry run: {name} would be signed by {} for {phases}", word.by),
+        false => format!("signed {name} by {} for {phases}", word.by),
+    };
+    context.printer.answer(&ChangeReport::new("sign_off", &workload.deployment, &cluster.namespace, result, headline));
+    Ok(result.exit_status())
 }

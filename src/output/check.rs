@@ -10,7 +10,7 @@ use super::words::plural;
 use super::{Report, SCHEMA, step, table};
 use crate::error::ExitStatus;
 use crate::rollout::decision::{Decision, Outcome};
-use crate::rollout::declaration::Rollout;
+use crate::rollout::declaration::{Phase, Rollout};
 use crate::rollout::name::PhaseName;
 use crate::rollout::plan;
 use crate::rollout::route::{Destination, Obstacle};
@@ -49,7 +49,7 @@ impl CheckReport {
         let phase = rollout.phases[decision.route.phase()].name.clone();
         let summary = summary(rollout, decision, outcome);
         let next = match outcome {
-            Outcome::Proceed => Some(format!("cbctl promote {phase}")),
+            Outcome::Proceed => Some(promote(&rollout.phases[decision.route.phase()])),
             Outcome::RollBack => Some(way_back(workload).to_owned()),
             Outcome::Held | Outcome::Error | Outcome::Inconclusive | Outcome::NothingToDo => None,
         };
@@ -143,6 +143,12 @@ pub fn held_and_judged(obstacles: &[Obstacle], conditions: &[ConditionReport]) -
         lines.extend(table::lines(&HEADERS, &FIGURES, rows));
     }
     lines
+}
+
+/// The promotion to type, with the yes that a phase of high risk asks for.
+pub fn promote(phase: &Phase) -> String {
+    let yes = if phase.high_risk { " --yes-high-risk --reason '…'" } else { "" };
+    format!("cbctl promote {}{yes}", phase.name)
 }
 
 /// The rollback to type: the step before where one is on record, or everything.

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::obstacle::word_given;
 use super::words::{count, number, plural, some};
 use super::{exposure, finding, trouble};
 use crate::judge::apart::Pods;
@@ -12,6 +13,7 @@ use crate::rollout::declaration::{Check, Probe};
 use crate::rollout::exposure::CanaryShare;
 use crate::rollout::pods::PodSignals;
 use crate::rollout::position::SignOff;
+use crate::rollout::sign_off::Signed;
 
 /// A judged condition as programs read it.
 #[derive(Debug, Clone, Serialize)]
@@ -32,6 +34,7 @@ pub struct ConditionReport {
     pub missing: Option<Gap>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
+    /// What was signed, whether it still counts or not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signed: Option<SignOff>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,16 +55,13 @@ impl ConditionReport {
         match judged {
             Judged::Measured(condition, judgement) => measured(condition, judgement),
             Judged::SignOff(name, signed) => {
-                let (verdict, evidence) = match signed {
-                    Some(SignOff { by, reason: Some(reason), .. }) => ("signed", format!("by {by}: {reason}")),
-                    Some(SignOff { by, reason: None, .. }) => ("signed", format!("by {by}")),
-                    None => ("held", format!("nobody yet: cbctl sign-off {name}")),
-                };
-                Self { signed: signed.clone(), ..Self::plain(format!("signed {name}"), verdict, evidence) }
+                let verdict = if matches!(**signed, Signed::Valid(_)) { "signed" } else { "held" };
+                let plain = Self::plain(format!("signed {name}"), verdict, word_given(name, signed));
+                Self { signed: signed.sign_off().cloned(), ..plain }
             }
             Judged::Check(check, checked) => {
                 let (verdict, evidence) = match checked {
-                    Checked::NotRun => ("waiting", "tried when nothing else stands in the way".to_owned()),
+                    Checked::NotRun => ("waiting", "tried by check and promote".to_owned()),
                     Checked::Passed => ("passed", String::new()),
                     Checked::Failed(why) => ("failed", why.clone()),
                 };

@@ -105,6 +105,9 @@ fn way(entry: &Entry) -> String {
     let short = |place: &Option<Place>| {
         place.as_ref().map_or("-".to_owned(), |place| format!("{}/{}", place.phase, place.step))
     };
+    if let Some(signed) = &entry.signed {
+        return format!("{}, {signed}", short(&entry.to));
+    }
     match (&entry.action, &entry.canary) {
         (Action::Emergency, _) => format!("{} -> all off", short(&entry.from)),
         (_, Some(fewer)) => format!("{}, canary {} -> {}", short(&entry.to), fewer.from, fewer.to),
@@ -123,6 +126,9 @@ pub fn happened(entry: &Entry) -> String {
 /// From where to where, in full.
 pub fn journey(entry: &Entry) -> String {
     let Entry { action, from, to, canary, .. } = entry;
+    if let Some(signed) = &entry.signed {
+        return format!("{signed} at {}", place(to.as_ref()));
+    }
     match (action, canary) {
         (_, Some(fewer)) => {
             format!("{}, {} {} -> {} pods", place(to.as_ref()), fewer.deployment, fewer.from, fewer.to)
@@ -146,6 +152,9 @@ pub fn verb(action: Action) -> &'static str {
         Action::Restart => "restart",
         Action::Abort => "abort",
         Action::Emergency => "emergency",
+        Action::SignOff => "sign-off",
+        Action::Pause => "pause",
+        Action::Resume => "resume",
     }
 }
 

@@ -3,7 +3,9 @@
 use super::canary::trouble;
 use super::step;
 use super::words::duration;
+use crate::rollout::name::SignOffName;
 use crate::rollout::route::Obstacle;
+use crate::rollout::sign_off::Signed;
 use crate::rollout::standing::{Drift, Unusable};
 use crate::rollout::workload::{FlagSource, FlagValue};
 
@@ -40,7 +42,19 @@ pub fn obstacle(obstacle: &Obstacle) -> String {
             let left = need.saturating_sub(*have);
             format!("{phase} is complete for {} of {}, {} more", duration(*have), duration(*need), duration(left))
         }
-        Obstacle::Unsigned { name } => format!("signed {name}: nobody yet: cbctl sign-off {name}"),
+        Obstacle::Unsigned { name, signed } => format!("signed {name}: {}", word_given(name, signed)),
+        Obstacle::HighRisk { phase } => {
+            format!("{phase} is of high risk: cbctl promote {phase} --yes-high-risk --reason '…'")
+        }
+        Obstacle::Frozen { until, because } => {
+            let zone = until.time_zone().iana_name().map(|zone| format!(" {zone}")).unwrap_or_default();
+            format!(
+                "frozen until {}{zone}{}, as rollout.yaml says",
+                until.strftime("%Y-%m-%d %H:%M"),
+                reason(because.as_deref())
+            )
+        }
+        Obstacle::OnHold { by, so_far, because, .. } => on_hold(by, *so_far, because.as_deref()),
         Obstacle::Canary { detail, adoptable } => {
             format!("{}{}", trouble(detail), if *adoptable { ", or cbctl abort takes it away" } else { "" })
         }
@@ -56,6 +70,35 @@ pub fn obstacle(obstacle: &Obstacle) -> String {
         }
         Obstacle::RolloutFailed { detail } => format!("the deployment's rollout has failed: {detail}"),
         Obstacle::Paused => "the deployment is paused: kubectl rollout resume".to_owned(),
+    }
+}
+
+/// That somebody has paused the rollout.
+pub fn on_hold(by: &str, so_far: std::time::Duration, because: Option<&str>) -> String {
+    format!("paused by {by} {} ago{}: cbctl resume", duration(so_far), reason(because))
+}
+
+/// A reason in passing.
+pub fn reason(reason: Option<&str>) -> String {
+    reason.map(|reason| format!(" ({reason})")).unwrap_or_default()
+}
+
+/// What became of somebody's word, with what makes it count again.
+pub fn word_given(name: &SignOffName, signed: &Signed) -> String {
+    match signed {
+        Signed::Valid(sign_off) => match &sign_off.reason {
+            Some(reason) => format!("by {}: {reason}", sign_off.by),
+            None => format!("by {}", sign_off.by),
+        },
+        Signed::Nobody => format!("nobody yet: cbctl sign-off {name}"),
+        Signed::Changed { sign_off, ago } => format!(
+            "by {} {} ago, but the phase's file has changed since: cbctl sign-off {name}",
+            sign_off.by,
+            duration(*ago)
+        ),
+        Signed::Expired { sign_off, ago } => {
+            format!("by {}, expired {} ago: cbctl sign-off {name}", sign_off.by, duration(*ago))
+        }
     }
 }
 

@@ -8,14 +8,14 @@ use serde::Serialize;
 use super::canary::share;
 use super::check::{conditions, destination, held_and_judged, way_back};
 use super::condition::ConditionReport;
-use super::obstacle::{drifts, unusable};
+use super::obstacle::{drifts, on_hold, unusable};
 use super::words::{duration, plural, since};
 use super::{Report, SCHEMA, step, table};
 use crate::rollout::decision::{Decision, Outcome};
 use crate::rollout::declaration::{Exposure, Phase, Rollout, Step};
 use crate::rollout::exposure::is_partial;
 use crate::rollout::name::{FlagName, PhaseName};
-use crate::rollout::position::Emergency;
+use crate::rollout::position::{Emergency, Pause};
 use crate::rollout::route::Obstacle;
 use crate::rollout::standing::{Drift, Standing, Unusable, elapsed};
 use crate::rollout::workload::{Pod, Workload};
@@ -32,6 +32,8 @@ pub struct StatusReport {
     pods: Pods,
     phases: Vec<PhaseReport>,
     emergency: Option<Emergency>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pause: Option<Pause>,
     drift: Vec<Drift>,
     position_unusable: Option<Unusable>,
     outcome: &'static str,
@@ -119,6 +121,7 @@ impl StatusReport {
             pods: Pods::of_both(rollout, workload, standing),
             phases: phases(rollout, workload, standing, at),
             emergency: workload.emergency.clone(),
+            pause: workload.pause.clone(),
             drift: standing.drift.clone(),
             position_unusable: standing.unusable.clone(),
             outcome: outcome.word(),
@@ -141,6 +144,10 @@ impl Report for StatusReport {
         if let Some(Emergency { at, reason, .. }) = &self.emergency {
             let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
             lines.push(format!("emergency rollback {} ago{reason}; the next promote accepts it", since(*at, self.at)));
+        }
+        let told = self.obstacles.iter().any(|obstacle| matches!(obstacle, Obstacle::OnHold { .. }));
+        if let Some(Pause { by, at, reason }) = self.pause.as_ref().filter(|_| !told) {
+            lines.push(on_hold(by, elapsed(*at, self.at), reason.as_deref()));
         }
         lines.extend(self.position_unusable.iter().map(|reason| format!("warning: {}", unusable(reason))));
         if !self.drift.is_empty() {

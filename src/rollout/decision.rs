@@ -3,12 +3,15 @@
 #[cfg(test)]
 mod tests;
 
+use jiff::Timestamp;
+
 use super::declaration::{Check, Gate, Rollout, Step};
 use super::exposure::{self, CanaryShare};
 use super::name::SignOffName;
 use super::pods::PodSignals;
-use super::position::SignOff;
+use super::requirement;
 use super::route::{Destination, Route};
+use super::sign_off::{self, Signed};
 use super::workload::Workload;
 use crate::judge::condition::{Condition, Role};
 use crate::judge::verdict::Judgement;
@@ -25,7 +28,7 @@ pub struct Decision {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Judged {
     Measured(Box<Condition>, Box<Judgement>),
-    SignOff(SignOffName, Option<SignOff>),
+    SignOff(SignOffName, Box<Signed>),
     Check(Check, Checked),
     /// How much of the service the canary has, which others rely on to have seen it work.
     Exposure(Box<CanaryShare>),
@@ -42,6 +45,32 @@ pub enum Checked {
     NotRun,
     Passed,
     Failed(String),
+}
+
+/// What the checks that were tried have shown.
+#[derive(Debug, Clone, Default)]
+pub struct Tried(Vec<(Check, Checked)>);
+
+impl Tried {
+    pub fn add(&mut self, check: &Check, checked: Checked) {
+        self.0.push((check.clone(), checked));
+    }
+
+    /// A check that stands in two places is tried once.
+    pub fn of(&self, check: &Check) -> Checked {
+        self.0.iter().find(|(tried, _)| tried == check).map_or(Checked::NotRun, |(_, checked)| checked.clone())
+    }
+}
+
+/// What a decision is made on, besides what was observed.
+#[derive(Debug, Clone)]
+pub struct Given<'a> {
+    pub now: Timestamp,
+    /// The samples are of a time of which the pods say nothing.
+    pub past: bool,
+    pub tried: &'a Tried,
+    /// What the canary has of the service.
+    pub share: Option<CanaryShare>,
 }
 
 /// What to do, worst first.
@@ -117,39 +146,46 @@ fn triggers<'a>(rollout: &'a Rollout, workload: &Workload, route: &Route) -> Vec
     phase.triggers.iter().filter(|trigger| compares || !trigger.compares()).collect()
 }
 
-/// Puts a route and its judgements together. With `past` the samples are of a time of which the pods say nothing;
-/// `share` is what the canary has of the service.
+/// Puts a route and its judgements together.
 pub fn decide(
     rollout: &Rollout,
     workload: &Workload,
-    route: Route,
-    past: bool,
-    share: Option<CanaryShare>,
+    mut route: Route,
+    given: Given<'_>,
     judge: impl Fn(&Condition) -> Judgement,
 ) -> Decision {
-    let is_routed = share.as_ref().is_some_and(|share| share.router.is_some());
+    let is_routed = given.share.as_ref().is_some_and(|share| share.router.is_some());
     let judge = |condition: &Condition| match is_routed {
         true => judge(condition).routed(),
         false => judge(condition),
     };
     let measured = |condition: &Condition| Judged::Measured(Box::new(condition.clone()), Box::new(judge(condition)));
     let nothing = nothing_is_judged(rollout, workload, &route).then_some(Judged::Nothing);
-    let share = share.filter(|_| route.gates_of.is_some()).map(|share| Judged::Exposure(Box::new(share)));
-    let gates = gates(rollout, workload, &route)
-        .into_iter()
-        .map(|gate| match gate {
-            Gate::Measured(condition) => measured(condition),
-            Gate::SignOff(required) => {
-                Judged::SignOff(required.name.clone(), workload.sign_offs.get(&required.name).cloned())
-            }
-            Gate::Check(check) => Judged::Check(check.clone(), Checked::NotRun),
-        })
-        .chain(nothing)
-        .chain(share)
-        .collect();
-    let place = route.standing.place.as_ref().filter(|_| !past);
+    let share = given.share.filter(|_| route.gates_of.is_some()).map(|share| Judged::Exposure(Box::new(share)));
+    let checked = |check: &Check| Judged::Check(check.clone(), given.tried.of(check));
+    let signed_phase = route.gates_of.map(|phase| &rollout.phases[phase]);
+    let of_gates = gates(rollout, workload, &route).into_iter().map(|gate| match gate {
+        Gate::Measured(condition) => measured(condition),
+        Gate::SignOff(required) => {
+            let signed =
+                signed_phase.map_or(Signed::Nobody, |phase| sign_off::of(workload, phase, required, given.now));
+            Judged::SignOff(required.name.clone(), Box::new(signed))
+        }
+        Gate::Check(check) => checked(check),
+    });
+    let mut gates: Vec<Judged> = of_gates.chain(nothing).chain(share).collect();
+    for check in requirement::checks(rollout, &route).map(checked) {
+        if !gates.contains(&check) {
+            gates.push(check);
+        }
+    }
+    let place = route.standing.place.as_ref().filter(|_| !given.past);
     let pods = place.map(|place| Judged::Pods(PodSignals::of(rollout, workload, place)));
-    let triggers = pods.into_iter().chain(triggers(rollout, workload, &route).into_iter().map(measured)).collect();
+    let triggers: Vec<Judged> =
+        pods.into_iter().chain(triggers(rollout, workload, &route).into_iter().map(measured)).collect();
+    if triggers.iter().any(|trigger| trigger.outcome() == Outcome::RollBack) {
+        requirement::begin_anew(rollout, &mut route);
+    }
     Decision { route, gates, triggers }
 }
 
@@ -157,14 +193,13 @@ impl Judged {
     /// What this one alone would decide.
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::SignOff(_, None) | Self::Check(_, Checked::Failed(_)) | Self::Nothing => Outcome::Held,
+            Self::SignOff(_, signed) if !matches!(**signed, Signed::Valid(_)) => Outcome::Held,
+            Self::Check(_, Checked::Failed(_)) | Self::Nothing => Outcome::Held,
             Self::Exposure(share) if share.uneven.is_some() => Outcome::Held,
             Self::Check(_, Checked::NotRun) => Outcome::Inconclusive,
             Self::Pods(pods) if !pods.crash_loops.is_empty() => Outcome::RollBack,
             Self::Pods(pods) if !pods.not_ready.is_empty() => Outcome::Inconclusive,
-            Self::SignOff(_, Some(_)) | Self::Check(_, Checked::Passed) | Self::Exposure(_) | Self::Pods(_) => {
-                Outcome::Proceed
-            }
+            Self::SignOff(..) | Self::Check(_, Checked::Passed) | Self::Exposure(_) | Self::Pods(_) => Outcome::Proceed,
             Self::Measured(condition, judgement) => match (condition.role, &**judgement) {
                 (Role::Gate, Judgement::Met(_)) | (Role::Trigger, Judgement::Unmet(_)) => Outcome::Proceed,
                 (Role::Gate, Judgement::Unmet(_)) | (_, Judgement::Missing(_)) => Outcome::Held,
@@ -178,6 +213,18 @@ impl Judged {
 }
 
 impl Decision {
+    /// The checks that are left to be tried, where nothing else stands in the way; none otherwise.
+    pub fn left_to_try(&self) -> Vec<&Check> {
+        let open = |judged: &&Judged| judged.outcome() < Outcome::Proceed;
+        let judged = || self.gates.iter().chain(&self.triggers).filter(open);
+        let to_try = |judged| match judged {
+            &Judged::Check(ref check, Checked::NotRun) => Some(check),
+            _ => None,
+        };
+        let checks: Option<Vec<&Check>> = judged().map(to_try).collect();
+        checks.filter(|_| self.route.obstacles.is_empty()).unwrap_or_default()
+    }
+
     pub fn outcome(&self) -> Outcome {
         let obstacles = self.route.obstacles.iter().map(|obstacle| match obstacle.passes_with_time() {
             true => Outcome::Inconclusive,

@@ -34,7 +34,11 @@ pub fn additions(newest: &Page, seen: Option<&Workload>, entry: &Entry) -> Vec<E
 pub fn usual_time(newest: &Page) -> Option<Duration> {
     const TIMES: usize = 5;
     let by_values = |action| matches!(action, Action::Promote | Action::Rollback);
-    let replaced = |entry: &Entry| !by_values(entry.action) || !entry.changes.is_empty();
+    let of_words = |action| matches!(action, Action::SignOff | Action::Pause | Action::Resume);
+    let replaced = |entry: &Entry| match by_values(entry.action) {
+        true => !entry.changes.is_empty(),
+        false => !of_words(entry.action),
+    };
     let took = |entry: &Entry| Duration::try_from_secs_f64(entry.took_seconds?).ok();
     let done =
         newest.links().rev().map(|link| link.entry).filter(|entry| entry.result == Ending::Done && replaced(entry));

@@ -3,16 +3,17 @@
 //!
 //! Time knows two moments: a step has been baked, or it has not. A crash is a plan that is never sent.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use jiff::Timestamp;
 
-use super::decision::{self, Outcome};
+use super::decision::{self, Given, Outcome, Tried};
 use super::declaration::{Flags, Gate, RequiredSignOff, Rollout};
 use super::gradual::{self, Reduction};
 use super::plan::{self, Change, NothingToRollBack, Operation, Plan};
 use super::position::SignOff;
-use super::route::{Destination, Route};
+use super::route::{Consent, Destination, Route};
+use super::sign_off;
 use super::standing::Standing;
 use super::template::Revision;
 use super::tests::{all_off, apply, at, flag, literal, operation, rollout as declared, switch_off};
@@ -41,7 +42,8 @@ struct Rules {
 const PRODUCTION: Rules = Rules {
     promote: |workload| {
         let (rollout, route) = routed(workload);
-        let decision = decision::decide(&rollout, workload, route, false, None, never_judged);
+        let given = Given { now: at(NOW), past: false, tried: &Tried::default(), share: None };
+        let decision = decision::decide(&rollout, workload, route, given, never_judged);
         (decision.outcome() == Outcome::Proceed)
             .then(|| plan::promotion(&rollout, workload, &decision.route, &operation(NOW)))?
     },
@@ -114,7 +116,7 @@ fn never_judged(_: &crate::judge::condition::Condition) -> Judgement {
 
 fn routed(workload: &Workload) -> (Rollout, Route) {
     let rollout = rollout();
-    let route = Route::find(&rollout, workload, None, false, at(NOW));
+    let route = Route::find(&rollout, workload, None, Consent::default(), at(NOW));
     (rollout, route)
 }
 
@@ -204,7 +206,12 @@ fn moves(rules: &Rules, state: &State) -> Result<Vec<State>, Invariant> {
     match signed.sign_offs.is_empty() {
         true => drop(signed.sign_offs.insert(
             "healthy".parse().unwrap(),
-            SignOff { by: "alice".into(), at: at(NOW), reason: None, contents: BTreeMap::new() },
+            SignOff {
+                by: "alice".into(),
+                at: at(NOW),
+                reason: None,
+                contents: sign_off::contents(&rollout(), &"healthy".parse().unwrap()),
+            },
         )),
         false => signed.sign_offs.clear(),
     }

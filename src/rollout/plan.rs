@@ -16,6 +16,7 @@ use super::history::verify::Anchor;
 use super::name::{FlagName, PhaseName};
 use super::position::{Place, Position, Taken};
 use super::progress::Goal;
+use super::requirement;
 use super::route::{Destination, Route};
 use super::standing::StandingPlace;
 use super::template::TemplateChange;
@@ -249,6 +250,7 @@ pub fn promotion(rollout: &Rollout, workload: &Workload, route: &Route, operatio
         history: operation.history.clone().or_else(|| workload.recorded_position()?.history.clone()),
         trail,
         rolled_back: false,
+        troubled: requirement::last_trouble(workload),
         reduced: None,
         completed,
         container: workload.container.clone(),
@@ -335,6 +337,7 @@ fn moved_back(position: &Position, place: Place, trail: Vec<Taken>, operation: &
         reason,
         trail,
         rolled_back: true,
+        troubled: Some(at),
         reduced: None,
         ..position.clone()
     }

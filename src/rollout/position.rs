@@ -33,6 +33,9 @@ pub struct Position {
     pub trail: Vec<Taken>,
     /// The last change was a rollback: the step before is taken back only once, however often it is asked for.
     pub rolled_back: bool,
+    /// When the last rollback before this place was made: it stays known after the promotions that follow it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub troubled: Option<Timestamp>,
     /// A canary that a gradual rollback has made smaller since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reduced: Option<Reduced>,
@@ -83,6 +86,12 @@ impl Position {
         let canaries = self.trail.iter().filter_map(|taken| taken.canary.as_ref()?.canary());
         let canaries = canaries.flat_map(|canary| canary.flags.keys());
         self.trail.iter().flat_map(|taken| taken.prior.keys()).chain(canaries)
+    }
+
+    /// The last rollback that this record knows of.
+    pub fn last_rollback(&self) -> Option<Timestamp> {
+        let reduced = self.reduced.as_ref().map(|reduced| reduced.at);
+        [self.troubled, self.rolled_back.then_some(self.at), reduced].into_iter().flatten().max()
     }
 
     /// Whether a change on the way here was made on the record of this operation.

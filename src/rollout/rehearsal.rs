@@ -18,7 +18,7 @@ use super::name::FlagName;
 use super::plan::{self, Operation, Plan};
 use super::position::Emergency;
 use super::replacement::{Course, Quota, Strategy};
-use super::route::{Obstacle, Route};
+use super::route::{Consent, Obstacle, Route};
 use super::standing::Standing;
 use super::workload::{FlagValue, Workload};
 
@@ -125,7 +125,7 @@ pub fn next_step(rollout: &Rollout, workload: &Workload, now: Timestamp) -> Rout
     let standing = Standing::of(rollout, workload);
     let entered = standing.place.filter(|place| place.is_last_step(rollout)).map(|place| place.phase + 1);
     let target = entered.filter(|phase| *phase < rollout.phases.len());
-    Route::find(rollout, workload, target, false, now)
+    Route::find(rollout, workload, target, Consent::default(), now)
 }
 
 /// Every rollback that could be needed of a workload, each patch once.

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, Zoned};
 use serde::Serialize;
 
 use super::canary::{self, CanaryTrouble};
-use super::declaration::{Requirement, Rollout};
+use super::declaration::Rollout;
 use super::name::{FlagName, PhaseName, SignOffName};
+use super::requirement;
+use super::sign_off::Signed;
 use super::standing::{Drift, Standing, StandingPlace, Unusable, drift, elapsed};
 use super::workload::{FlagSource, FlagValue, Health, Workload};
 use crate::judge::verdict::seconds;
@@ -22,6 +24,15 @@ pub struct Route {
     pub gates_of: Option<usize>,
     /// The step was entered and its canary was not brought to its end: it was decided then, and is gone on with.
     pub resumes: bool,
+}
+
+/// What the user has said yes to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Consent {
+    /// Drift and flags of no phase are accepted as they are and then brought to the destination's.
+    pub adopt: bool,
+    /// A phase of high risk may be entered.
+    pub high_risk: bool,
 }
 
 /// Where a promotion leads. Phases and steps are indices.
@@ -80,8 +91,27 @@ pub enum Obstacle {
         #[serde(serialize_with = "seconds")]
         need: Duration,
     },
+    /// Nobody has signed it, or not what there is now.
     Unsigned {
         name: SignOffName,
+        signed: Box<Signed>,
+    },
+    /// Nobody has said yes to entering this phase.
+    HighRisk {
+        phase: PhaseName,
+    },
+    /// Nothing is promoted for a declared time.
+    Frozen {
+        until: Box<Zoned>,
+        because: Option<String>,
+    },
+    /// Nothing is promoted until somebody resumes.
+    OnHold {
+        by: String,
+        since: Timestamp,
+        #[serde(serialize_with = "seconds")]
+        so_far: Duration,
+        because: Option<String>,
     },
     /// The canary is not as it should be, or cannot be made.
     Canary {
@@ -120,8 +150,15 @@ impl Obstacle {
 impl Route {
     /// The way to `target` (an index), or one step on if None.
     ///
-    /// With `adopt`, drift and flags of no phase are accepted as they are and then brought to the destination's.
-    pub fn find(rollout: &Rollout, workload: &Workload, target: Option<usize>, adopt: bool, now: Timestamp) -> Self {
+    /// What the user has said yes to is no obstacle.
+    pub fn find(
+        rollout: &Rollout,
+        workload: &Workload,
+        target: Option<usize>,
+        consent: Consent,
+        now: Timestamp,
+    ) -> Self {
+        let adopt = consent.adopt;
         let standing = Standing::of(rollout, workload);
         let mut route = match standing.place.clone() {
             None => Self::into_the_rollout(rollout, workload, standing, target, adopt),
@@ -140,6 +177,7 @@ impl Route {
         route.check_exposure(rollout, workload);
         route.check_flags(rollout, workload, adopt);
         route.check_workload(workload);
+        route.obstacles.extend(requirement::holds(rollout, workload, route.destination, consent, now));
         route
     }
 
@@ -229,7 +267,7 @@ impl Route {
             if !baked {
                 obstacles.push(baking());
             }
-            obstacles.extend(unmet_requirements(rollout, workload, &standing, target, now));
+            obstacles.extend(requirement::unmet(rollout, workload, &standing, target, now));
             (Destination::Step { phase: target, step: 0 }, Some(place.phase))
         } else {
             obstacles.push(Obstacle::Skips { next: rollout.phases[place.phase + 1].name.clone() });
@@ -306,38 +344,4 @@ impl Route {
             Health::Failed(detail) => self.obstacles.push(Obstacle::RolloutFailed { detail }),
         }
     }
-}
-
-fn unmet_requirements<'a>(
-    rollout: &'a Rollout,
-    workload: &'a Workload,
-    standing: &'a Standing,
-    target: usize,
-    now: Timestamp,
-) -> impl Iterator<Item = Obstacle> + use<'a> {
-    rollout.phases[target].requires.iter().filter_map(move |requirement| match requirement {
-        Requirement::SignOff(required) => (!workload.sign_offs.contains_key(&required.name))
-            .then(|| Obstacle::Unsigned { name: required.name.clone() }),
-        Requirement::Check(_) => None,
-        Requirement::Phase { phase, complete_for } => {
-            let Some(complete) = complete_since(rollout, workload, standing, phase) else {
-                return Some(Obstacle::PhaseIncomplete { phase: phase.clone() });
-            };
-            // A phase that still bakes is an obstacle of its own.
-            let have = elapsed(complete, now);
-            (have < *complete_for).then(|| Obstacle::CompleteFor { phase: phase.clone(), have, need: *complete_for })
-        }
-    })
-}
-
-/// Since when a phase has been complete: as recorded when it was left, or by its bake if the rollout still stands there.
-fn complete_since(rollout: &Rollout, workload: &Workload, standing: &Standing, phase: &PhaseName) -> Option<Timestamp> {
-    let index = rollout.index_of(phase)?;
-    let place = standing.place.as_ref()?;
-    if place.phase == index {
-        return place.complete_at(rollout);
-    }
-    let position = workload.position.as_ref()?.as_ref().ok()?;
-    // A phase that was declared later, below the present one, counts from when the present one was entered.
-    (index < place.phase).then(|| position.completed.get(phase).copied().unwrap_or(place.since))
 }

@@ -11,7 +11,7 @@ use super::name::{BreakerName, FlagName, PhaseName};
 use super::plan::{self, NothingToRollBack, Operation, Plan, Record};
 use super::position::Emergency;
 use super::replacement::Replacement;
-use super::route::{Destination, Obstacle, Route};
+use super::route::{Consent, Destination, Obstacle, Route};
 use super::standing::Standing;
 use super::template::Template;
 use super::workload::{FlagSource, FlagValue, Replicas, Upkeep, Workload};
@@ -156,7 +156,7 @@ pub fn switch_off(workload: &Workload, second: i64) -> Workload {
 
 /// One step on, whether gates would allow it or not.
 pub fn promoted(workload: &Workload, second: i64) -> Workload {
-    let route = Route::find(&rollout(), workload, None, true, at(second));
+    let route = Route::find(&rollout(), workload, None, Consent { adopt: true, ..Consent::default() }, at(second));
     match plan::promotion(&rollout(), workload, &route, &operation(second)) {
         Some(plan) => apply(workload, &plan),
         None => workload.clone(),
@@ -165,7 +165,7 @@ pub fn promoted(workload: &Workload, second: i64) -> Workload {
 
 fn route(workload: &Workload, target: &str, second: i64) -> Route {
     let target = rollout().index_of(&target.parse::<PhaseName>().unwrap());
-    Route::find(&rollout(), workload, target, false, at(second))
+    Route::find(&rollout(), workload, target, Consent::default(), at(second))
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn accepted_drift_is_mended_even_where_there_is_no_step_to_take() {
 fn a_breaker_that_no_phase_so_far_speaks_of_must_not_be_on() {
     let mut silent = rollout();
     silent.phases[0].flags.remove(&flag("CB_HTTP"));
-    let route = Route::find(&silent, &all_off(), None, false, at(0));
+    let route = Route::find(&silent, &all_off(), None, Consent::default(), at(0));
     let plan = plan::promotion(&silent, &all_off(), &route, &operation(0)).unwrap();
     let mut touched = apply(&all_off(), &plan);
     assert!(Standing::of(&silent, &touched).drift.is_empty());
@@ -346,7 +346,7 @@ prop_compose! {
 proptest! {
     #[test]
     fn planning_again_after_applying_changes_no_flag(before in any_workload()) {
-        let route = Route::find(&rollout(), &before, None, true, at(10_000));
+        let route = Route::find(&rollout(), &before, None, Consent { adopt: true, ..Consent::default() }, at(10_000));
         let Some(plan) = plan::promotion(&rollout(), &before, &route, &operation(10_000)) else { return Ok(()) };
         let after = apply(&before, &plan);
         let again = plan::promotion(&rollout(), &after, &route, &operation(10_001)).unwrap();
@@ -373,7 +373,7 @@ proptest! {
     fn a_plan_touches_declared_flags_only(before in any_workload()) {
         let rollout = rollout();
         let declared: Vec<&FlagName> = rollout.header.declared_flags().collect();
-        let route = Route::find(&rollout, &before, None, true, at(10_000));
+        let route = Route::find(&rollout, &before, None, Consent { adopt: true, ..Consent::default() }, at(10_000));
         let promotion = plan::promotion(&rollout, &before, &route, &operation(10_000));
         let back = plan::step_back(&before, &operation(10_000)).ok();
         for plan in promotion.into_iter().chain(back) {
@@ -384,7 +384,7 @@ proptest! {
     #[test]
     fn a_promotion_never_leads_further_than_one_phase(before in any_workload(), target in 0..3_usize) {
         let present = Standing::of(&rollout(), &before).place.map(|place| place.phase);
-        let route = Route::find(&rollout(), &before, Some(target), false, at(10_000));
+        let route = Route::find(&rollout(), &before, Some(target), Consent::default(), at(10_000));
         if let (Some(present), Destination::Step { phase, .. }) = (present, route.destination) {
             let skips = route.obstacles.iter().any(|obstacle| matches!(obstacle, Obstacle::Skips { .. }));
             prop_assert!(phase <= present + 1 || skips);

@@ -165,11 +165,16 @@ async fn holds_until_somebody_signs() {
     world.cbctl(&["sign-off", "dashboard-reviewed"]).await.expect(2, &["did you mean `dashboards-reviewed`?"]);
     let signed = world.cbctl(&["sign-off", "dashboards-reviewed", "--reason", "walked through"]).await;
     insta::assert_snapshot!(signed, @r"
-    signed dashboards-reviewed by admin
+    signed dashboards-reviewed by admin for cache
     [exit status: 0]
     ------- requests -------
+    GET deployments/storefront
+    LIST pods
     POST selfsubjectreviews
     PATCH deployments/storefront
+    GET configmaps/cbctl-checkout
+    PATCH configmaps/cbctl-checkout
+    POST events
     ");
     world.cbctl(&["promote", "cache"]).await.expect(0, &[]);
 }

@@ -77,10 +77,13 @@ async fn the_role_of_the_readme_is_enough() {
     let world = World::new().await;
     let kubeconfig = account(&world, role_of_readme()).await;
     world.edit("phases/20-cache.yaml", "requires:\n", "requires:\n  - {signoff: dashboards-reviewed}\n");
+    world.edit("phases/10-shadow.yaml", "steps:", "gates: [{check: {http: /readinessz}}]\nsteps:");
     for arguments in [
         &["status"][..],
         &["promote", "shadow"],
         &["sign-off", "dashboards-reviewed"],
+        &["pause"],
+        &["resume"],
         &["check", "cache"],
         &["rehearse"],
         &["promote", "cache", "--dry-run"],
@@ -104,7 +107,7 @@ async fn the_role_of_the_readme_is_enough() {
         assert!(!run.says("warning") && !run.says("forbidden"), "{arguments:?}:\n{run}");
     }
     let history = world.history().await;
-    assert_eq!(history.len(), 12, "{history:#?}");
+    assert_eq!(history.len(), 15, "{history:#?}");
     let user = format!("system:serviceaccount:{}:ci", world.namespace);
     assert!(history.iter().all(|entry| entry["by"] == user.as_str()), "{history:#?}");
 }
@@ -127,7 +130,7 @@ async fn a_verb_that_is_missing_is_named() {
             "events" => {
                 run.expect(0, &["warning: cannot write an event on deployment \"storefront\"", "forbidden", &hint]);
             }
-            "deployments" | "pods" | "replicasets" => {
+            "deployments" | "pods" | "pods/proxy" | "replicasets" => {
                 run.expect(1, &[&format!("hint: {hint}"), "the role in README \"Permissions\" gives it"]);
             }
             // What is not seen might be in the way back.
@@ -145,6 +148,11 @@ async fn run_without(role: Role, verb: &str, resource: &str) -> Run {
     let arguments: &[&str] = match (resource, verb) {
         ("deployments", "get") | ("pods", "list") => &["status"],
         ("deployments", "patch") => &["rollback", "--emergency"],
+        ("pods/proxy", "get") => {
+            world.edit("phases/10-shadow.yaml", "steps:", "gates: [{check: {http: /readinessz}}]\nsteps:");
+            world.promote_through(&["shadow"]).await;
+            &["check", "cache"]
+        }
         ("replicasets", "list") => &["rollback", "--undo"],
         ("configmaps", "create" | "get") | ("events", "create") | (_, "list") => &["promote", "shadow"],
         ("configmaps", "patch") => {

@@ -11,6 +11,11 @@ use crate::rollout::standing::{Standing, StandingPlace};
 use crate::rollout::tests::{at, rollout, workload};
 use crate::rollout::workload::Pod;
 
+fn given(past: bool, share: Option<CanaryShare>) -> Given<'static> {
+    static NOTHING: Tried = Tried(Vec::new());
+    Given { now: at(0), past, tried: &NOTHING, share }
+}
+
 fn condition(role: Role, text: &str) -> Condition {
     let measure = match text.contains("baseline") {
         true => Measure::ErrorRateAgainstBaseline { factor: 2.0 },
@@ -55,7 +60,7 @@ fn route(phase: usize, step: usize, gates_of: Option<usize>) -> Route {
 fn judged(rollout: &Rollout, workload: &Workload, route: Route) -> Vec<String> {
     let never = |_: &Condition| Judgement::Inconclusive(Gap::NoTraffic, None);
     let asked: Vec<String> = conditions(rollout, workload, &route).map(|condition| condition.text.clone()).collect();
-    let Decision { gates, triggers, .. } = decide(rollout, workload, route, true, None, never);
+    let Decision { gates, triggers, .. } = decide(rollout, workload, route, given(true, None), never);
     let word = |judged: &Judged| match judged {
         Judged::Measured(condition, _) => condition.text.clone(),
         Judged::SignOff(name, _) => format!("signed {name}"),
@@ -134,7 +139,7 @@ fn a_share_of_the_service_that_is_not_what_it_should_be_holds_a_promotion() {
     let decided = |gates_of, uneven| {
         let never = |_: &Condition| Judgement::Inconclusive(Gap::NoTraffic, None);
         let rollout = with(&[], &[], [&[], &[]]);
-        decide(&rollout, &workload(&[]), route(1, 0, gates_of), false, Some(share(uneven)), never).outcome()
+        decide(&rollout, &workload(&[]), route(1, 0, gates_of), given(false, Some(share(uneven))), never).outcome()
     };
     assert_eq!(decided(Some(1), None), Outcome::Proceed);
     for uneven in [Uneven::TooGreat, Uneven::TooSmall, Uneven::Unseen { others: 1_000 }] {

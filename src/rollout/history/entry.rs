@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::rollout::gradual::Fewer;
+use crate::rollout::name::SignOffName;
 use crate::rollout::plan::{Change, Operation};
 use crate::rollout::position::Place;
 
@@ -25,6 +26,9 @@ pub struct Entry {
     /// A canary that was given fewer pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<Fewer>,
+    /// What was signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<SignOffName>,
     /// The conditions as they were reported: data, and the row that people read.
     pub evidence: Vec<Value>,
     pub reason: Option<String>,
@@ -47,6 +51,7 @@ impl Entry {
             to: None,
             changes: Vec::new(),
             canary: None,
+            signed: None,
             evidence: Vec::new(),
             reason: operation.reason.clone(),
             result,
@@ -68,6 +73,11 @@ pub enum Action {
     Emergency,
     /// The canary taken away.
     Abort,
+    /// Somebody gave their word.
+    SignOff,
+    /// Nothing is to be promoted any more, until a resume.
+    Pause,
+    Resume,
 }
 
 /// How an operation ended, as far as its author could see.

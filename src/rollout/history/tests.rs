@@ -23,6 +23,7 @@ fn entry(operation: &str, second: i64) -> Entry {
         to: Some(Place { phase: "cache".parse().unwrap(), step: 1, since: at(second) }),
         changes: vec![],
         canary: None,
+        signed: None,
         evidence: vec![serde_json::json!({"condition": "p95"})],
         reason: None,
         result: Ending::Done,
