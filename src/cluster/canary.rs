@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::core::Request;
-use kube::core::params::{DeleteParams, GetParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
+use kube::core::params::{DeleteParams, GetParams, PostParams, Preconditions, PropagationPolicy};
 use serde_json::{Map, Value, json};
 
 use super::request::{Answer, path_of};

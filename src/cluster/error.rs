@@ -49,11 +49,11 @@ pub enum Error {
         #[source]
         source: Refusal,
     },
-    #[error("cannot ask pod \"{pod}\" in namespace \"{namespace}\" for {path}")]
+    #[error("cannot ask {asked} in namespace \"{namespace}\"")]
     AskPod {
         namespace: String,
-        pod: String,
-        path: String,
+        /// The pod, and what it is asked for.
+        asked: String,
         #[source]
         source: Refusal,
     },

@@ -65,8 +65,7 @@ impl Cluster {
     async fn ask(&self, pod: &str, port: u16, path: &str) -> Result<Option<String>, Error> {
         let failed = |source| Error::AskPod {
             namespace: self.namespace.clone(),
-            pod: pod.to_owned(),
-            path: path.to_owned(),
+            asked: format!("pod \"{pod}\" for {path}"),
             source,
         };
         let slash = if path.starts_with('/') { "" } else { "/" };

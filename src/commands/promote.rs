@@ -192,11 +192,13 @@ impl Promotion<'_> {
             deadline,
             still_ours: &still_ours,
         };
-        let Err(Stopped { why, last }) = bringing.bring(interrupted).await else { return Ok(Ok(())) };
+        let Err(Stopped { why, last }) = Box::pin(bringing.bring(interrupted)).await else { return Ok(Ok(())) };
         match why {
             Why::Interrupted => Err(self.interrupted(workload, plan).await),
             Why::Overtaken => Err(self.overtaken(workload, plan, last.as_deref()).await),
-            why if record.aim == canary::Aim::Gone => {
+            why @ (Why::Failed(_) | Why::Blocked(_) | Why::Lost(_) | Why::Deadline(_))
+                if record.aim == canary::Aim::Gone =>
+            {
                 self.remember(workload, plan, Ending::Unverified).await;
                 let (why, source) = why.told();
                 let what = format!("{} is entered, and its canary is not gone yet: {why}", self.to);
@@ -204,7 +206,7 @@ impl Promotion<'_> {
                 Err(Error::NotArrived { what, hint, source: source.map(Box::new) })
             }
             Why::Deadline(_) => Ok(Err(self.not_in_time())),
-            why => {
+            why @ (Why::Failed(_) | Why::Blocked(_) | Why::Lost(_)) => {
                 let (why, source) = why.told();
                 Ok(Err(source.map_or_else(|| why.clone(), |source| in_one_line(&source))))
             }

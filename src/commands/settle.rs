@@ -176,7 +176,8 @@ impl Settling<'_> {
         let (context, cluster, target) = (self.context, self.cluster, self.target);
         let (deadline, still_ours) = (self.deadline, self.still_ours);
         let bringing = Bringing { context, cluster, target, record, deadline, still_ours };
-        let brought = bringing.bring(interrupted).await.map_err(|stopped| Unsettled::of_canary(stopped, record))?;
+        let brought =
+            Box::pin(bringing.bring(interrupted)).await.map_err(|stopped| Unsettled::of_canary(stopped, record))?;
         if goes && !nothing_else { self.settle_pods(interrupted).await } else { Ok(brought) }
     }
 

@@ -216,12 +216,10 @@ impl Decision {
     /// The checks that are left to be tried, where nothing else stands in the way; none otherwise.
     pub fn left_to_try(&self) -> Vec<&Check> {
         let open = |judged: &&Judged| judged.outcome() < Outcome::Proceed;
-        let judged = || self.gates.iter().chain(&self.triggers).filter(open);
-        let to_try = |judged| match judged {
-            &Judged::Check(ref check, Checked::NotRun) => Some(check),
-            _ => None,
-        };
-        let checks: Option<Vec<&Check>> = judged().map(to_try).collect();
+        let open = self.gates.iter().chain(&self.triggers).filter(open);
+        let checks: Option<Vec<&Check>> = open
+            .map(|judged| if let Judged::Check(check, Checked::NotRun) = judged { Some(check) } else { None })
+            .collect();
         checks.filter(|_| self.route.obstacles.is_empty()).unwrap_or_default()
     }
 

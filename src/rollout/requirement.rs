@@ -24,7 +24,9 @@ pub fn unmet<'a>(
     entered.requires.iter().filter_map(move |requirement| match requirement {
         Requirement::SignOff(required) => match sign_off::of(workload, entered, required, now) {
             Signed::Valid(_) => None,
-            signed => Some(Obstacle::Unsigned { name: required.name.clone(), signed: Box::new(signed) }),
+            signed @ (Signed::Nobody | Signed::Changed { .. } | Signed::Expired { .. }) => {
+                Some(Obstacle::Unsigned { name: required.name.clone(), signed: Box::new(signed) })
+            }
         },
         Requirement::Check(_) => None,
         Requirement::Phase { phase, complete_for } => {
@@ -52,9 +54,9 @@ pub fn begin_anew(rollout: &Rollout, route: &mut Route) {
     let Some(phase) = entered(route) else { return };
     for requirement in &rollout.phases[phase].requires {
         let Requirement::Phase { phase, complete_for } = requirement else { continue };
-        let is_this = |obstacle: &Obstacle| match obstacle {
-            Obstacle::CompleteFor { phase: other, .. } | Obstacle::PhaseIncomplete { phase: other } => other == phase,
-            _ => false,
+        let is_this = |obstacle: &Obstacle| {
+            matches!(obstacle, Obstacle::CompleteFor { phase: other, .. } | Obstacle::PhaseIncomplete { phase: other }
+                if other == phase)
         };
         let anew = Obstacle::CompleteFor { phase: phase.clone(), have: std::time::Duration::ZERO, need: *complete_for };
         match route.obstacles.iter_mut().find(|obstacle| is_this(obstacle)) {

@@ -31,9 +31,8 @@ fn route(rollout: &Rollout, workload: &Workload, second: i64) -> Route {
 /// For how long the phase has been complete in peace, in the eyes of whoever wants to enter http.
 fn have(phase: &str, workload: &Workload, second: i64) -> Option<u64> {
     let obstacles = route(&after_a_week_of(phase), workload, second).obstacles;
-    obstacles.iter().find_map(|obstacle| match obstacle {
-        Obstacle::CompleteFor { have, .. } => Some(have.as_secs()),
-        _ => None,
+    obstacles.iter().find_map(|obstacle| {
+        if let Obstacle::CompleteFor { have, .. } = obstacle { Some(have.as_secs()) } else { None }
     })
 }
 
@@ -95,14 +94,10 @@ fn while_a_trigger_fires_no_time_counts() {
     let cache = cache();
     let mut route = route(&rollout, &cache, 1_000);
     super::requirement::begin_anew(&rollout, &mut route);
-    let told: Vec<u64> = route
-        .obstacles
-        .iter()
-        .map(|obstacle| match obstacle {
-            Obstacle::CompleteFor { have, .. } => have.as_secs(),
-            other => panic!("{other:?}"),
-        })
-        .collect();
+    let have = |obstacle: &Obstacle| {
+        if let Obstacle::CompleteFor { have, .. } = obstacle { have.as_secs() } else { panic!("{obstacle:?}") }
+    };
+    let told: Vec<u64> = route.obstacles.iter().map(have).collect();
     assert_eq!(told, [0], "told once");
     let long_after = 2 * i64::try_from(WEEK).unwrap();
     let mut route = self::route(&rollout, &cache, long_after);

@@ -32,26 +32,23 @@ pub fn planned(rollout: &Rollout, workload: &Workload, phase: usize, step: usize
     let before = workload.recorded_canary().and_then(|record| record.canary()).filter(|_| workload.emergency.is_none());
     let at_least = before.map_or(1, |before| before.pods.max(1));
     let exposure = rollout.phases[phase].steps[step].exposure;
-    let (pods, percent) = match super::router(rollout, workload) {
-        Some(router) => {
-            routed(workload, router)?;
-            let pods = pods(exposure, stable, |share| share * f64::from(stable)).max(at_least);
-            let wanted = match exposure {
-                Exposure::Traffic(percent) => percent,
-                Exposure::Pods(_) | Exposure::Full => by_pods(pods, stable),
-            };
-            (pods, Some(router.kind.nearest(wanted)))
-        }
-        None => {
-            let pods = pods(exposure, stable, |share| share * f64::from(stable) / (1.0 - share)).max(at_least);
-            if let Exposure::Traffic(wanted) = exposure {
-                let percent = by_pods(pods, stable);
-                if percent > wanted * COARSE_FACTOR && percent > wanted + COARSE_POINTS {
-                    return Err(CanaryTrouble::Coarse { wanted, percent, pods, stable });
-                }
+    let (pods, percent) = if let Some(router) = super::router(rollout, workload) {
+        routed(workload, router)?;
+        let pods = pods(exposure, stable, |share| share * f64::from(stable)).max(at_least);
+        let wanted = match exposure {
+            Exposure::Traffic(percent) => percent,
+            Exposure::Pods(_) | Exposure::Full => by_pods(pods, stable),
+        };
+        (pods, Some(router.kind.nearest(wanted)))
+    } else {
+        let pods = pods(exposure, stable, |share| share * f64::from(stable) / (1.0 - share)).max(at_least);
+        if let Exposure::Traffic(wanted) = exposure {
+            let percent = by_pods(pods, stable);
+            if percent > wanted * COARSE_FACTOR && percent > wanted + COARSE_POINTS {
+                return Err(CanaryTrouble::Coarse { wanted, percent, pods, stable });
             }
-            (pods, None)
         }
+        (pods, None)
     };
     let mut flags = workload.values();
     flags.extend(rollout.flags_at(phase, step).into_iter().map(|(flag, value)| (flag, FlagValue::Literal(value))));
@@ -84,12 +81,11 @@ fn routed(workload: &Workload, router: &super::super::router::Router) -> Result<
         }
     }
     match &workload.split {
-        None => Ok(()),
         Some(Err(detail)) => Err(CanaryTrouble::Unsplittable { detail: detail.clone() }),
         Some(Ok(split)) if split.percent > 0.0 && workload.recorded_canary().is_none() => {
             Err(CanaryTrouble::AlreadySplit { router: router.object(), percent: split.percent })
         }
-        Some(Ok(_)) => Ok(()),
+        None | Some(Ok(_)) => Ok(()),
     }
 }
 
