@@ -11,7 +11,40 @@ async fn the_first_step_makes_a_canary_like_the_live_one_with_the_flags_of_the_p
     let world = World::before_a_canary().await;
     let pods = world.pod_names().await;
     let run = world.cbctl(&["promote", "cache"]).await;
-    insta::assert_snapshot!(run, @"");
+    insta::assert_snapshot!(run, @"
+      deployment/storefront-canary   pods   0 -> 1
+    done in AGE: cache, step 1 of 3 is entered, 1 canary pod runs it beside 2, 33% of all
+    next: cbctl check
+    ------- stderr -------
+    way back rehearsed: 3 requests, about AGE, allowed for admin, nothing in the way
+    cache, step 1 of 3: 1 canary pod
+    deployment/storefront-canary is made
+    (progress of the pods)
+    [exit status: 0]
+    ------- requests -------
+    DRYRUN deployments/storefront
+    GET configmaps/cbctl-checkout
+    GET deployments/storefront
+    GET deployments/storefront-canary
+    LIST canaries
+    LIST horizontalpodautoscalers
+    LIST poddisruptionbudgets
+    LIST pods
+    LIST replicasets
+    LIST resourcequotas
+    LIST rollouts
+    POST selfsubjectaccessreviews
+    POST selfsubjectreviews
+    PATCH deployments/storefront
+    GET deployments/storefront
+    GET deployments/storefront-canary
+    LIST pods
+    POST deployments
+    PATCH deployments/storefront
+    GET configmaps/cbctl-checkout
+    PATCH configmaps/cbctl-checkout
+    POST events
+    ");
     assert_eq!(world.place().await.as_deref(), Some("cache 1"));
     assert!(world.pod_names().await.is_superset(&pods), "no stable pod was restarted");
     assert_eq!(world.flag("CB_CACHE_ENABLED").await.as_deref(), Some("false"));
@@ -31,7 +64,42 @@ async fn a_greater_share_is_made_of_more_pods_and_full_takes_the_canary_away() {
     world.cbctl(&["promote", "cache"]).await.expect(0, &["cache, step 2 of 3 is entered, 2 canary pods"]);
     assert_eq!(world.canary_pods().await.len(), 2);
     let run = world.cbctl(&["promote", "cache"]).await;
-    insta::assert_snapshot!(run, @"");
+    insta::assert_snapshot!(run, @"
+      deployment/storefront   CB_CACHE_ENABLED   false -> true
+          CB_CACHE_OP_TIMEOUT_MS   (not set) -> 3000
+      deployment/storefront-canary   pods   2 -> 0
+    done in AGE: cache, step 3 of 3 is entered, every pod is healthy
+    next: cbctl check
+    ------- stderr -------
+    way back rehearsed: 5 requests, about AGE, allowed for admin, nothing in the way
+    cache, step 3 of 3: 2 flags of deployment/storefront change, the canary goes
+    (progress of the pods)
+    deployment/storefront-canary is deleted
+    [exit status: 0]
+    ------- requests -------
+    DRYRUN deployments/storefront
+    GET configmaps/cbctl-checkout
+    GET deployments/storefront
+    GET deployments/storefront-canary
+    LIST canaries
+    LIST horizontalpodautoscalers
+    LIST poddisruptionbudgets
+    LIST pods
+    LIST replicasets
+    LIST resourcequotas
+    LIST rollouts
+    POST selfsubjectaccessreviews
+    POST selfsubjectreviews
+    PATCH deployments/storefront
+    DELETE deployments/storefront-canary
+    GET deployments/storefront
+    GET deployments/storefront-canary
+    LIST pods
+    PATCH deployments/storefront
+    GET configmaps/cbctl-checkout
+    PATCH configmaps/cbctl-checkout
+    POST events
+    ");
     assert_eq!(world.flag_in_pods("CB_CACHE_ENABLED").await, vec![Some("true".to_owned()); 2]);
     world.until_no_canary().await;
     let after = world.cbctl(&["promote", "cache"]).await;
@@ -42,7 +110,31 @@ async fn a_greater_share_is_made_of_more_pods_and_full_takes_the_canary_away() {
 async fn a_rollback_takes_the_canary_back_step_by_step() {
     let world = World::at_step(2).await;
     let run = world.cbctl(&["rollback"]).await;
-    insta::assert_snapshot!(run, @"");
+    insta::assert_snapshot!(run, @"
+      deployment/storefront-canary   pods   2 -> 1
+    done in AGE: back at cache, step 1; 2 of 2 pods run the new values
+    ------- stderr -------
+    back at cache, step 1: 1 canary pod
+    deployment/storefront-canary is brought to what is recorded
+    [exit status: 0]
+    ------- requests -------
+    GET deployments/storefront
+    GET deployments/storefront-canary
+    LIST pods
+    POST selfsubjectreviews
+    PATCH deployments/storefront
+    GET deployments/storefront
+    GET deployments/storefront-canary
+    LIST pods
+    PATCH deployments/storefront-canary
+    GET deployments/storefront
+    GET deployments/storefront-canary
+    LIST pods
+    PATCH deployments/storefront
+    GET configmaps/cbctl-checkout
+    PATCH configmaps/cbctl-checkout
+    POST events
+    ");
     assert_eq!(world.place().await.as_deref(), Some("cache 1"));
     assert_eq!(world.canary_pods().await.len(), 1);
     world.cbctl(&["rollback", "--to", "shadow"]).await.expect(0, &["back at shadow, step 1"]);
@@ -64,7 +156,28 @@ async fn a_rollback_from_everything_makes_the_canary_again() {
 async fn abort_leads_back_to_before_there_was_a_canary() {
     let world = World::at_step(2).await;
     let run = world.cbctl(&["abort", "--reason", "slow"]).await;
-    insta::assert_snapshot!(run, @"");
+    insta::assert_snapshot!(run, @"
+      deployment/storefront-canary   pods   2 -> 0
+    done in AGE: back at shadow, step 1; 2 of 2 pods run the new values
+    ------- stderr -------
+    back at shadow, step 1: the canary goes
+    deployment/storefront-canary is deleted
+    [exit status: 0]
+    ------- requests -------
+    GET deployments/storefront
+    GET deployments/storefront-canary
+    LIST pods
+    POST selfsubjectreviews
+    PATCH deployments/storefront
+    DELETE deployments/storefront-canary
+    GET deployments/storefront
+    GET deployments/storefront-canary
+    LIST pods
+    PATCH deployments/storefront
+    GET configmaps/cbctl-checkout
+    PATCH configmaps/cbctl-checkout
+    POST events
+    ");
     assert_eq!(world.place().await.as_deref(), Some("shadow 1"));
     world.until_no_canary().await;
     world.cbctl(&["abort"]).await.expect(0, &["nothing to do: there is no canary"]);
