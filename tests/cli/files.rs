@@ -48,7 +48,7 @@ async fn each_fault_is_shown_at_its_place() {
     4 | titel: Cache canary
       | ^^^^^ did you mean `title`?
 
-    hint: the fields of a phase are apiVersion, kind, name, title, risk, flags, requires, steps, gates, rollback
+    hint: the fields of a phase are apiVersion, kind, name, title, risk, flags, requires, targets, steps, gates, rollback
 
     # duplicate key
     error: phases/20-cache.yaml:5:1: `title` is given twice
@@ -136,7 +136,7 @@ async fn each_fault_is_shown_at_its_place() {
     4 | taget: {deployment: storefront, container: web}
       | ^^^^^ did you mean `target`?
 
-    hint: the fields of a rollout are apiVersion, kind, name, target, prometheus, warm_up, rollback_within, indicators, breakers
+    hint: the fields of a rollout are apiVersion, kind, name, target, prometheus, warm_up, rollback_within, traffic, freeze, indicators, breakers
 
     # another kind
     error: phases/rollout.yaml:2:7: kind is `Phase`, not `Rollout`
@@ -150,7 +150,7 @@ async fn each_fault_is_shown_at_its_place() {
     4 | "\u001b[31mtitle": 1
       | ^^^^^^^^^^^^^^^^^
 
-    hint: the fields of a phase are apiVersion, kind, name, title, risk, flags, requires, steps, gates, rollback
+    hint: the fields of a phase are apiVersion, kind, name, title, risk, flags, requires, targets, steps, gates, rollback
     "#);
 }
 
