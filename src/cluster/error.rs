@@ -49,11 +49,10 @@ pub enum Error {
         #[source]
         source: Refusal,
     },
-    #[error("cannot ask pod \"{pod}\" in namespace \"{namespace}\" for {path}")]
+    #[error("cannot ask pod \"{pod}\" in namespace \"{namespace}\"")]
     AskPod {
         namespace: String,
         pod: String,
-        path: String,
         #[source]
         source: Refusal,
     },

@@ -63,12 +63,7 @@ impl Cluster {
 
     /// What is wrong with a pod's answer, if anything.
     async fn ask(&self, pod: &str, port: u16, path: &str) -> Result<Option<String>, Error> {
-        let failed = |source| Error::AskPod {
-            namespace: self.namespace.clone(),
-            pod: pod.to_owned(),
-            path: path.to_owned(),
-            source,
-        };
+        let failed = |source| Error::AskPod { namespace: self.namespace.clone(), pod: pod.to_owned(), source };
         let slash = if path.starts_with('/') { "" } else { "/" };
         let uri = format!("{}/{pod}:{port}/proxy{slash}{path}", path_of::<Pod>(&self.namespace));
         let request = http::Request::get(uri).body(Body::empty()).map_err(|source| {

@@ -7,7 +7,7 @@ use crate::cluster::Found;
 use crate::error::{Error, ExitStatus};
 use crate::output::change::{ChangeReport, Result as Outcome};
 use crate::rollout::history::entry::{Action, Ending, Entry};
-use crate::rollout::name::PhaseName;
+use crate::rollout::name::{PhaseName, SignOffName};
 use crate::rollout::{position, sign_off};
 
 pub(super) async fn run(context: &Context, arguments: &SignOff) -> Result<ExitStatus, Error> {
@@ -15,7 +15,7 @@ pub(super) async fn run(context: &Context, arguments: &SignOff) -> Result<ExitSt
     let SignOff { name, write } = arguments;
     let contents = sign_off::contents(&rollout, name);
     if contents.is_empty() {
-        let asked: Vec<&str> = sign_off::names(&rollout).map(|asked| asked.as_str()).collect();
+        let asked: Vec<&str> = sign_off::names(&rollout).map(SignOffName::as_str).collect();
         return Err(unknown("sign-off", name.as_str(), &asked));
     }
     let phases: Vec<&str> = contents.keys().map(PhaseName::as_str).collect();

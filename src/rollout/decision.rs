@@ -136,7 +136,7 @@ impl Judged {
     /// What this one alone would decide.
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::SignOff(_, signed) if !matches!(**signed, Signed::Valid(_)) => Outcome::Held,
+            Self::SignOff(_, signed) if !signed.counts() => Outcome::Held,
             Self::Check(_, Checked::Failed(_)) => Outcome::Held,
             Self::Check(_, Checked::NotRun) => Outcome::Inconclusive,
             Self::Pods(pods) if !pods.crash_loops.is_empty() => Outcome::RollBack,
@@ -161,7 +161,7 @@ impl Decision {
         let judged = || self.gates.iter().chain(&self.triggers).filter(open);
         let to_try = |judged| match judged {
             &Judged::Check(ref check, Checked::NotRun) => Some(check),
-            _ => None,
+            Judged::Measured(..) | Judged::SignOff(..) | Judged::Check(..) | Judged::Pods(_) => None,
         };
         let checks: Option<Vec<&Check>> = judged().map(to_try).collect();
         checks.filter(|_| self.route.obstacles.is_empty()).unwrap_or_default()

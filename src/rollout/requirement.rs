@@ -8,7 +8,7 @@ use super::declaration::{Check, Requirement, Rollout};
 use super::freeze;
 use super::name::PhaseName;
 use super::route::{Consent, Destination, Obstacle, Route};
-use super::sign_off::{self, Signed};
+use super::sign_off;
 use super::standing::{Standing, elapsed};
 use super::workload::Workload;
 
@@ -22,10 +22,11 @@ pub fn unmet<'a>(
 ) -> impl Iterator<Item = Obstacle> + use<'a> {
     let entered = &rollout.phases[target];
     entered.requires.iter().filter_map(move |requirement| match requirement {
-        Requirement::SignOff(required) => match sign_off::of(workload, entered, required, now) {
-            Signed::Valid(_) => None,
-            signed => Some(Obstacle::Unsigned { name: required.name.clone(), signed: Box::new(signed) }),
-        },
+        Requirement::SignOff(required) => {
+            let signed = sign_off::of(workload, entered, required, now);
+            let counts = signed.counts();
+            (!counts).then(|| Obstacle::Unsigned { name: required.name.clone(), signed: Box::new(signed) })
+        }
         Requirement::Check(_) => None,
         Requirement::Phase { phase, complete_for } => {
             let Some(complete) = complete_since(rollout, workload, standing, phase) else {
@@ -52,9 +53,9 @@ pub fn begin_anew(rollout: &Rollout, route: &mut Route) {
     let Some(phase) = entered(route) else { return };
     for requirement in &rollout.phases[phase].requires {
         let Requirement::Phase { phase, complete_for } = requirement else { continue };
-        let is_this = |obstacle: &Obstacle| match obstacle {
-            Obstacle::CompleteFor { phase: other, .. } | Obstacle::PhaseIncomplete { phase: other } => other == phase,
-            _ => false,
+        let is_this = |obstacle: &Obstacle| {
+            matches!(obstacle, Obstacle::CompleteFor { phase: other, .. } | Obstacle::PhaseIncomplete { phase: other }
+                if other == phase)
         };
         let anew = Obstacle::CompleteFor { phase: phase.clone(), have: std::time::Duration::ZERO, need: *complete_for };
         match route.obstacles.iter_mut().find(|obstacle| is_this(obstacle)) {

@@ -31,10 +31,15 @@ fn route(rollout: &Rollout, workload: &Workload, second: i64) -> Route {
 /// For how long the phase has been complete in peace, in the eyes of whoever wants to enter http.
 fn have(phase: &str, workload: &Workload, second: i64) -> Option<u64> {
     let obstacles = route(&after_a_week_of(phase), workload, second).obstacles;
-    obstacles.iter().find_map(|obstacle| match obstacle {
-        Obstacle::CompleteFor { have, .. } => Some(have.as_secs()),
-        _ => None,
-    })
+    in_peace(&obstacles).first().copied()
+}
+
+fn in_peace(obstacles: &[Obstacle]) -> Vec<u64> {
+    let have = |obstacle: &Obstacle| {
+        let Obstacle::CompleteFor { have, .. } = obstacle else { return None };
+        Some(have.as_secs())
+    };
+    obstacles.iter().filter_map(have).collect()
 }
 
 /// In shadow at 0, in cache at 100, at its last step at 200, complete at 300.
@@ -95,15 +100,7 @@ fn while_a_trigger_fires_no_time_counts() {
     let cache = cache();
     let mut route = route(&rollout, &cache, 1_000);
     super::requirement::begin_anew(&rollout, &mut route);
-    let told: Vec<u64> = route
-        .obstacles
-        .iter()
-        .map(|obstacle| match obstacle {
-            Obstacle::CompleteFor { have, .. } => have.as_secs(),
-            other => panic!("{other:?}"),
-        })
-        .collect();
-    assert_eq!(told, [0], "told once");
+    assert_eq!(in_peace(&route.obstacles), [0], "told once");
     let long_after = 2 * i64::try_from(WEEK).unwrap();
     let mut route = self::route(&rollout, &cache, long_after);
     assert!(route.obstacles.is_empty());
