@@ -159,7 +159,7 @@ impl Context {
 
     /// Observes, judges and decides, without touching anything.
     async fn look(&self, rollout: &Rollout, cluster: &Cluster, aim: Aim) -> Result<Look, Error> {
-        self.look_again(rollout, cluster, aim, &Tried::default()).await
+        Box::pin(self.look_again(rollout, cluster, aim, &Tried::default())).await
     }
 
     /// The same with what checks have shown.

@@ -13,7 +13,6 @@ use crate::rollout::declaration::{Check, Probe};
 use crate::rollout::exposure::CanaryShare;
 use crate::rollout::pods::PodSignals;
 use crate::rollout::position::SignOff;
-use crate::rollout::sign_off::Signed;
 
 /// A judged condition as programs read it.
 #[derive(Debug, Clone, Serialize)]
@@ -55,7 +54,7 @@ impl ConditionReport {
         match judged {
             Judged::Measured(condition, judgement) => measured(condition, judgement),
             Judged::SignOff(name, signed) => {
-                let verdict = if matches!(**signed, Signed::Valid(_)) { "signed" } else { "held" };
+                let verdict = if signed.counts() { "signed" } else { "held" };
                 let plain = Self::plain(format!("signed {name}"), verdict, word_given(name, signed));
                 Self { signed: signed.sign_off().cloned(), ..plain }
             }

@@ -37,6 +37,10 @@ pub enum Signed {
 }
 
 impl Signed {
+    pub fn counts(&self) -> bool {
+        matches!(self, Self::Valid(_))
+    }
+
     /// What was signed, whether it counts or not.
     pub fn sign_off(&self) -> Option<&SignOff> {
         match self {

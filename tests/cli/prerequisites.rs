@@ -161,7 +161,7 @@ async fn every_pod_is_asked_when_nothing_else_stands_in_the_way() {
     world.edit("phases/10-shadow.yaml", "http: /metrics", "http: /no-such-page, port: 8080");
     world.cbctl(&["check", "cache"]).await.expect(3, &["check http :8080/no-such-page", "404 Not Found"]);
     world.edit("phases/10-shadow.yaml", "http: /no-such-page, port: 8080", "http: /readinessz, port: 81");
-    world.cbctl(&["check", "cache"]).await.expect(3, &["storefront-POD: 50"]);
+    world.cbctl(&["check", "cache"]).await.expect(3, &["failed   check http :81/readinessz   storefront-POD: "]);
     world.edit("phases/10-shadow.yaml", "port: 81", "port: 8080");
     world.cbctl(&["promote", "cache"]).await.expect(0, &["trying: check http :8080/readinessz", "done in AGE"]);
 }
