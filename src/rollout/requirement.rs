@@ -8,7 +8,7 @@ use super::declaration::{Check, Requirement, Rollout};
 use super::freeze;
 use super::name::PhaseName;
 use super::route::{Consent, Destination, Obstacle, Route};
-use super::sign_off;
+use super::sign_off::{self, Signed};
 use super::standing::{Standing, elapsed};
 use super::workload::Workload;
 

@@ -202,7 +202,7 @@ pub async fn from_shadow_to_full_and_off_again() {
     PATCH configmaps/cbctl-updog
     POST events
     "#);
-    insta::assert_snapshot!(world.quick_until(0, &["promote", "db"]).await, @r#"
+    insta::assert_snapshot!(world.quick_until(0, &["promote", "db", "--yes-high-risk", "--reason", "it only reads"]).await, @r#"
       deployment/updog   CB_DB_ENABLED   false -> true
           CB_DB_FAILURE_THRESHOLD   (not set) -> 8
           CB_DB_OP_TIMEOUT_MS   (not set) -> 15000
