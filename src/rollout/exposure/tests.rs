@@ -131,6 +131,16 @@ const TEN: [(&str, f64); 10] = [
 ];
 
 #[test]
+fn nothing_is_measured_before_the_evidence_begins() {
+    let mut early = world(&[("web-canary-a-1", 10.0)], &TEN, 60, false);
+    for group in [&mut early.look.judged].into_iter().chain(&mut early.look.stable) {
+        group.scope.since = group.scope.now.checked_add(Duration::from_secs(60)).ok();
+    }
+    let share = early.share();
+    assert_eq!(share.uneven, None);
+}
+
+#[test]
 fn the_measured_share_is_held_against_that_of_the_pods() {
     let cases = [
         (10.0, None, "as many as every other pod"),
