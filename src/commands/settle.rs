@@ -12,6 +12,7 @@ use super::{Context, now};
 use crate::cluster::{Applied, Cluster, Ended, Error as ClusterError, Found, Target, Wait, retry};
 use crate::error::Error;
 use crate::output::Printer;
+use crate::output::canary::left as canary_left;
 use crate::output::change::{self, ChangeReport};
 use crate::output::progress::{expected, not_arrived, progress};
 use crate::rollout::canary::{Aim, CanaryRecord};
@@ -158,7 +159,10 @@ impl Settling<'_> {
         done: &str,
     ) -> Result<(Workload, String), Unsettled> {
         let after = self.settle(interrupted).await?;
-        let pods = progress(&after.spread(self.goal), self.goal);
+        let pods = match self.canary {
+            Some(record) if *self.goal == Goal::Values(BTreeMap::new()) => canary_left(record, &after),
+            Some(_) | None => progress(&after.spread(self.goal), self.goal),
+        };
         Ok((after, format!("done in {}: {done}; {pods}", change::took(self.began, now()))))
     }
 

@@ -112,7 +112,7 @@ async fn a_rollback_takes_the_canary_back_step_by_step() {
     let run = world.cbctl(&["rollback"]).await;
     insta::assert_snapshot!(run, @"
       deployment/storefront-canary   pods   2 -> 1
-    done in AGE: back at cache, step 1; 2 of 2 pods run the new values
+    done in AGE: back at cache, step 1; 1 canary pod runs it beside 2, 33% of all
     ------- stderr -------
     back at cache, step 1: 1 canary pod
     deployment/storefront-canary is brought to what is recorded
@@ -158,7 +158,7 @@ async fn abort_leads_back_to_before_there_was_a_canary() {
     let run = world.cbctl(&["abort", "--reason", "slow"]).await;
     insta::assert_snapshot!(run, @"
       deployment/storefront-canary   pods   2 -> 0
-    done in AGE: back at shadow, step 1; 2 of 2 pods run the new values
+    done in AGE: back at shadow, step 1; no canary pod is left
     ------- stderr -------
     back at shadow, step 1: the canary goes
     deployment/storefront-canary is deleted
