@@ -80,6 +80,9 @@ pub fn run(cli: Cli) -> ExitStatus {
             | Error::Future { .. }
             | Error::Impossible { .. }
             | Error::NotArrived { .. }
+            | Error::Overtaken { .. }
+            | Error::Elsewhere { .. }
+            | Error::NoStep { .. }
             | Error::Unverified { .. } => None,
         };
         context.printer.error(&error, snippet.as_deref(), error.hint().as_deref());

@@ -71,6 +71,11 @@ impl CheckReport {
         }
     }
 
+    /// The moment that was judged.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
     /// The conditions with their evidence, as the history keeps them.
     pub fn evidence(&self) -> Vec<serde_json::Value> {
         self.conditions.iter().map(ConditionReport::evidence).collect()
