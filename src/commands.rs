@@ -12,6 +12,7 @@ mod gradual;
 mod history;
 mod interrupt;
 mod looking;
+mod onward;
 mod pause;
 mod promote;
 mod rehearse;

@@ -255,6 +255,10 @@ impl Unsettled {
         (report, if self.overtaken { Error::Overtaken { what: self.what } } else { self.error() })
     }
 
+    pub(super) fn overtaken(&self) -> bool {
+        self.overtaken
+    }
+
     pub(super) fn error(self) -> Error {
         Error::NotArrived { what: self.what, hint: self.hint, source: self.source.map(Box::new) }
     }
