@@ -113,6 +113,7 @@ mod tests {
     use super::super::plan;
     use super::super::route::Consent;
     use super::super::tests::{at, operation, rollout, workload};
+    use super::super::workload::{FlagSource, FlagValue};
     use super::*;
 
     #[test]
@@ -146,10 +147,14 @@ mod tests {
         }
     }
 
+    fn off() -> FlagSource {
+        FlagSource::Value(FlagValue::Literal("false".into()))
+    }
+
     #[test]
     fn a_change_by_somebody_else_shows_and_ones_own_does_not() {
         let rollout = rollout();
-        let before = workload(&[("CB_CACHE", "false"), ("CB_HTTP", "false")]);
+        let before = workload(&[("CB_CACHE", off()), ("CB_HTTP", off())]);
         let route = Route::find(&rollout, &before, None, Consent::default(), at(10));
         let after = plan::promotion(&rollout, &before, &route, &operation(10)).unwrap().outcome(&before);
         let stand = Stand::of(&after);
@@ -170,7 +175,7 @@ mod tests {
     #[test]
     fn only_the_step_that_was_asked_for_is_taken() {
         let rollout = rollout();
-        let before = workload(&[("CB_CACHE", "false"), ("CB_HTTP", "false")]);
+        let before = workload(&[("CB_CACHE", off()), ("CB_HTTP", off())]);
         let route = Route::find(&rollout, &before, None, Consent::default(), at(10));
         let begun = plan::promotion(&rollout, &before, &route, &operation(10)).unwrap().outcome(&before);
         let route = Route::find(&rollout, &begun, Some(1), Consent::default(), at(1_000));
