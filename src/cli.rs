@@ -2,7 +2,9 @@
 //!
 //! No behaviour.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
@@ -25,7 +27,7 @@ Exit codes:
   3  held: somebody has to act; nothing was touched
   4  inconclusive: time or traffic can lift it; nothing was touched
   5  a rollback trigger fires, or a change was applied and taken back
-  6  the cluster moved since it was read; nothing was touched";
+  6  the cluster moved since it was read, and nothing was touched; or somebody else changed the rollout";
 
 /// Switch circuit breakers on safely: in phases, judged on Prometheus data
 #[derive(Debug, Parser)]
@@ -85,9 +87,10 @@ pub enum Command {
     #[command(after_help = "Example:\n  cbctl rehearse")]
     Rehearse,
     /// Take the rollout one step further towards a phase, if the gates allow it
-    #[command(
-        after_help = "Examples:\n  cbctl promote cache\n  cbctl promote cache --dry-run\n  cbctl promote db --yes-high-risk --reason 'the replicas are in place'"
-    )]
+    #[command(after_help = "Examples:\n  cbctl promote cache\n  cbctl promote cache --dry-run\n  \
+                      cbctl promote cache --wait                    through all steps of cache, judged all the time\n  \
+                      cbctl promote cache --wait=6h --step full     for 6 hours at most, until everything has it\n  \
+                      cbctl promote cache --step 2 --from cache/1   this step and no other\n  cbctl promote db --yes-high-risk --reason 'the replicas are in place'")]
     Promote(Promote),
     /// Switch breakers off, or go back to where the rollout was before the last step
     #[command(
@@ -159,6 +162,24 @@ pub struct Promote {
     /// Accept flags that somebody else changed, or that are those of no phase
     #[arg(long)]
     pub adopt: bool,
+    /// Go through the whole phase, one step after the other, and back by itself if a rollback trigger fires; for this
+    /// long at most, for 7 days if no time is given
+    #[arg(
+        long,
+        value_name = "DURATION",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "7d",
+        value_parser = duration,
+        conflicts_with = "dry_run"
+    )]
+    pub wait: Option<Duration>,
+    /// Only this step of the phase, by its number or `full`; with --wait up to it
+    #[arg(long, value_name = "N|full", value_parser = StepChoice::from_str)]
+    pub step: Option<StepChoice>,
+    /// Only if the rollout stands there now: `cache/1`, any step of `cache`, or `none` if it has not begun
+    #[arg(long, value_name = "PHASE/STEP", value_parser = Standpoint::from_str)]
+    pub from: Option<Standpoint>,
     /// Enter a phase of high risk; with --reason
     #[arg(long)]
     pub yes_high_risk: bool,
@@ -167,6 +188,65 @@ pub struct Promote {
     pub timeout: Duration,
     #[command(flatten)]
     pub write: Write,
+}
+
+/// A step of a phase, as it is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepChoice {
+    /// Counted from 1.
+    Number(usize),
+    /// The last one.
+    Full,
+}
+
+/// Where somebody believes that the rollout stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standpoint {
+    NotBegun,
+    /// At a step, counted from 1, or at any.
+    At {
+        phase: PhaseName,
+        step: Option<usize>,
+    },
+}
+
+impl FromStr for StepChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.parse()) {
+            ("full", _) => Ok(Self::Full),
+            (_, Ok(number @ 1..)) => Ok(Self::Number(number)),
+            (_, Ok(0) | Err(_)) => Err(format!("`{text}` is neither `full` nor a number from 1 on")),
+        }
+    }
+}
+
+impl FromStr for Standpoint {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (phase, step) = text.split_once('/').map_or((text, None), |(phase, step)| (phase, Some(step)));
+        if text == "none" {
+            return Ok(Self::NotBegun);
+        }
+        let step = match step.map(str::parse) {
+            None => None,
+            Some(Ok(step @ 1..)) => Some(step),
+            Some(Ok(0) | Err(_)) => return Err(format!("`{text}` is no place such as cache/1, cache or none")),
+        };
+        Ok(Self::At { phase: phase.parse().map_err(|error| format!("{error}"))?, step })
+    }
+}
+
+impl fmt::Display for Standpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotBegun => f.write_str("none"),
+            Self::At { phase, step: None } => phase.fmt(f),
+            Self::At { phase, step: Some(step) } => write!(f, "{phase}/{step}"),
+        }
+    }
 }
 
 #[derive(Debug, Args)]

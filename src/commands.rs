@@ -12,6 +12,7 @@ mod gradual;
 mod history;
 mod interrupt;
 mod looking;
+mod onward;
 mod pause;
 mod promote;
 mod rehearse;
@@ -80,6 +81,9 @@ pub fn run(cli: Cli) -> ExitStatus {
             | Error::Future { .. }
             | Error::Impossible { .. }
             | Error::NotArrived { .. }
+            | Error::Overtaken { .. }
+            | Error::Elsewhere { .. }
+            | Error::NoStep { .. }
             | Error::Unverified { .. } => None,
         };
         context.printer.error(&error, snippet.as_deref(), error.hint().as_deref());

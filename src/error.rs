@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use jiff::Timestamp;
 
 use crate::rollout::decision::Outcome;
+use crate::rollout::name::PhaseName;
 use crate::{cluster, phase_file, prometheus};
 
 /// Everything that can keep a command from its answer.
@@ -54,6 +55,14 @@ pub enum Error {
         #[source]
         source: Option<Box<cluster::Error>>,
     },
+    /// Somebody else has changed the rollout: what was going on is given up in favour of that.
+    #[error("{what}")]
+    Overtaken { what: String },
+    /// The rollout does not stand where it was said to stand; nothing was touched.
+    #[error("the rollout stands at {found}, and not at {from}: nothing was touched")]
+    Elsewhere { found: String, from: String },
+    #[error("{phase} has {steps} step{}, and no step {asked}", if *steps == 1 { "" } else { "s" })]
+    NoStep { phase: PhaseName, steps: usize, asked: usize },
     /// A change was sent, and what became of it could not be found out.
     #[error("{what}")]
     Unverified {
@@ -80,6 +89,7 @@ impl Error {
     pub fn exit_status(&self) -> ExitStatus {
         match self {
             Self::Cluster(error) if error.is_conflict() => ExitStatus::Conflict,
+            Self::Overtaken { .. } | Self::Elsewhere { .. } => ExitStatus::Conflict,
             Self::Cluster(
                 cluster::Error::NoContainer { .. }
                 | cluster::Error::SeveralContainers { .. }
@@ -88,6 +98,7 @@ impl Error {
             | Self::PhaseFile(_)
             | Self::Prometheus(_)
             | Self::Unknown { .. }
+            | Self::NoStep { .. }
             | Self::Future { .. }
             | Self::NoEntry { .. }
             | Self::SeveralEntries { .. }
@@ -116,8 +127,10 @@ impl Error {
             Self::NothingLabelled { .. } => {
                 Some("check the selector (-l), the namespace (-n) and the cluster (--context)".to_owned())
             }
-            Self::Start { .. } | Self::Future { .. } | Self::NoEntry { id: None, .. } => None,
-            Self::Unverified { .. } => Some("cbctl status shows where things stand".to_owned()),
+            Self::Start { .. } | Self::Future { .. } | Self::NoStep { .. } | Self::NoEntry { id: None, .. } => None,
+            Self::Unverified { .. } | Self::Overtaken { .. } | Self::Elsewhere { .. } => {
+                Some("cbctl status shows where things stand".to_owned())
+            }
         }
     }
 }

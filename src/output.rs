@@ -12,7 +12,9 @@ mod exposure;
 mod finding;
 pub mod gradual;
 pub mod history;
+pub mod live;
 pub mod obstacle;
+pub mod onward;
 pub mod progress;
 pub mod rehearsal;
 pub mod scope;
@@ -23,6 +25,7 @@ pub mod trouble;
 pub mod why;
 pub mod words;
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 
@@ -38,6 +41,8 @@ pub struct Printer {
     format: Format,
     quiet: bool,
     color: Color,
+    /// What is drawn on the terminal, and goes before anything else is said.
+    drawn: RefCell<live::Drawn>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -84,7 +89,7 @@ impl Printer {
             stdout: !colorless && std::io::stdout().is_terminal(),
             stderr: !colorless && std::io::stderr().is_terminal(),
         };
-        Self { format, quiet, color }
+        Self { format, quiet, color, drawn: RefCell::default() }
     }
 
     /// Prints the answer.
@@ -100,9 +105,31 @@ impl Printer {
         }
     }
 
+    /// Whether there is a terminal that what goes on can be shown on, for people.
+    pub fn shows(&self) -> bool {
+        let moves = std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb");
+        moves && !self.quiet && self.format == Format::Table && std::io::stderr().is_terminal()
+    }
+
+    /// Draws a view in the place of the one before.
+    pub fn draw(&self, view: &live::View<'_>) {
+        let lines = view.lines(live::measure().0);
+        let mut drawn = self.drawn.borrow_mut();
+        let cleared = drawn.clear();
+        let fitting = drawn.fit(&lines);
+        let text: String = fitting.iter().map(|line| self.dress(line, self.color.stderr)).collect();
+        let _ = std::io::stderr().write_all(format!("{cleared}{text}").as_bytes());
+    }
+
+    /// Takes away what is drawn.
+    pub fn clear(&self) {
+        let cleared = self.drawn.borrow_mut().clear();
+        let _ = std::io::stderr().write_all(cleared.as_bytes());
+    }
+
     /// Prints text that is an answer by itself, as it is.
-    #[expect(clippy::unused_self, reason = "printing takes a printer")]
     pub fn raw(&self, text: &str) {
+        self.clear();
         // A reader that has gone away is no failure of the command: what was done is done.
         let _ = std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush());
     }
@@ -154,6 +181,7 @@ impl Printer {
     }
 
     fn error_line(&self, line: &str) {
+        self.clear();
         let _ = std::io::stderr().write_all(self.dress(line, self.color.stderr).as_bytes());
     }
 

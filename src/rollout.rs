@@ -21,6 +21,7 @@ pub mod freeze;
 pub mod gradual;
 pub mod history;
 pub mod name;
+pub mod onward;
 pub mod plan;
 pub mod pods;
 pub mod position;

@@ -46,7 +46,7 @@ impl Context {
     }
 
     /// Tries what is left to try, up to the first failure; None where there is nothing.
-    async fn try_checks(
+    pub(super) async fn try_checks(
         &self,
         rollout: &Rollout,
         cluster: &Cluster,

@@ -93,7 +93,7 @@ pub(super) async fn until_conclusive(
 }
 
 /// An eighth of the shortest window: as often as the samples in it change.
-fn pause(decision: &Decision, longest: Duration) -> Duration {
+pub(super) fn pause(decision: &Decision, longest: Duration) -> Duration {
     let window = |judged: &Judged| match judged {
         Judged::Measured(condition, _) => Some(condition.window),
         Judged::SignOff(..) | Judged::Check(..) | Judged::Exposure(_) | Judged::Nothing | Judged::Pods(_) => None,

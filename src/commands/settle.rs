@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::canary::{Bringing, Stopped};
+use super::canary::{Bringing, Stopped, Why};
 use super::{Context, now};
 use crate::cluster::{Applied, Cluster, Ended, Error as ClusterError, Found, Target, Wait, retry};
 use crate::error::Error;
@@ -142,6 +142,8 @@ pub(super) struct Settling<'a> {
 pub(super) struct Unsettled {
     /// The time was not over: something else ended the wait.
     pub in_time: bool,
+    /// Somebody else has changed the rollout since.
+    overtaken: bool,
     what: String,
     hint: String,
     pods: Option<Spread>,
@@ -195,7 +197,7 @@ impl Settling<'_> {
             deadline: self.deadline,
             still_ours: self.still_ours,
         };
-        let mut in_time = true;
+        let (mut in_time, mut overtaken) = (true, false);
         let (end, last, source) = match watch(self.context, self.cluster, &wait, interrupted).await {
             Ended::Done(after) => return Ok(after),
             Ended::Interrupted(last) => ("interrupted", last, None),
@@ -205,15 +207,19 @@ impl Settling<'_> {
             }
             Ended::Failed(last, _) => ("the rollout failed", Some(last), None),
             Ended::Lost(last, source) => ("nothing more can be seen of it", last, Some(source)),
-            Ended::Overtaken(last) => ("somebody else has changed the rollout since", Some(last), None),
+            Ended::Overtaken(last) => {
+                overtaken = true;
+                ("somebody else has changed the rollout since", Some(last), None)
+            }
         };
-        Err(Unsettled { in_time, ..Unsettled::of(end, last.as_ref(), self.goal, source) })
+        Err(Unsettled { in_time, overtaken, ..Unsettled::of(end, last.as_ref(), self.goal, source) })
     }
 }
 
 impl Unsettled {
     /// A canary that did not become what it is to be.
     fn of_canary(stopped: Stopped, record: &CanaryRecord) -> Self {
+        let overtaken = matches!(stopped.why, Why::Overtaken);
         let (why, source) = stopped.why.told();
         let what = match &record.aim {
             Aim::Gone => format!("{why}: the change is in the deployment, and its canary is not gone yet"),
@@ -222,7 +228,7 @@ impl Unsettled {
             }
         };
         let hint = "the same command again, or cbctl abort, goes on with it; cbctl status shows where things stand";
-        Self { in_time: source.is_none(), what, hint: hint.to_owned(), pods: None, source }
+        Self { in_time: source.is_none(), overtaken, what, hint: hint.to_owned(), pods: None, source }
     }
 
     /// A change that is made, and how far it is known to have come.
@@ -234,7 +240,7 @@ impl Unsettled {
         };
         let what = format!("{end}: the change is in the deployment, but not verified in every pod: {state}");
         let hint = hint.unwrap_or_else(|| "cbctl status shows where things stand".to_owned());
-        Self { in_time: true, what, hint, pods, source }
+        Self { in_time: true, overtaken: false, what, hint, pods, source }
     }
 
     /// Prints how far it came, for programs, and turns into the error that tells people.
@@ -243,6 +249,18 @@ impl Unsettled {
         report.pods.clone_from(&self.pods);
         context.printer.answer(&report);
         self.error()
+    }
+
+    /// How far it came, for programs, and the error: of a promotion that goes back by itself, in favour of whoever has
+    /// changed the rollout since.
+    pub(super) fn of_promotion(self, report: impl FnOnce(String) -> ChangeReport) -> (ChangeReport, Error) {
+        let mut report = report(self.what.clone());
+        report.pods.clone_from(&self.pods);
+        (report, if self.overtaken { Error::Overtaken { what: self.what } } else { self.error() })
+    }
+
+    pub(super) fn overtaken(&self) -> bool {
+        self.overtaken
     }
 
     pub(super) fn error(self) -> Error {

@@ -71,6 +71,11 @@ impl CheckReport {
         }
     }
 
+    /// The moment that was judged.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
     /// The conditions with their evidence, as the history keeps them.
     pub fn evidence(&self) -> Vec<serde_json::Value> {
         self.conditions.iter().map(ConditionReport::evidence).collect()
@@ -93,20 +98,49 @@ impl CheckReport {
     pub fn waits_for(&self) -> String {
         let obstacles = self.obstacles.iter().filter(|blocking| blocking.passes_with_time()).map(obstacle);
         let conditions = self.conditions.iter().filter_map(ConditionReport::waits_for);
-        let waiting: Vec<String> = obstacles.chain(conditions).collect();
-        match waiting.as_slice() {
+        self.in_one_line(obstacles.chain(conditions).collect())
+    }
+
+    /// What somebody has to act on, in one line.
+    pub fn held_by(&self) -> String {
+        let obstacles = self.obstacles.iter().filter(|blocking| !blocking.passes_with_time()).map(obstacle);
+        let conditions = self.conditions.iter().filter_map(ConditionReport::holds);
+        self.in_one_line(obstacles.chain(conditions).collect())
+    }
+
+    fn in_one_line(&self, lines: Vec<String>) -> String {
+        match lines.as_slice() {
             [] => self.summary.clone(),
             [only] => only.clone(),
             [first, others @ ..] => format!("{first}; and {}", plural(others.len() as u64, "other line")),
         }
+    }
+
+    /// What is the same as long as nothing but figures changes.
+    pub fn state(&self) -> Vec<String> {
+        let reason = |blocking: &Obstacle| serde_json::json!(blocking)["reason"].to_string();
+        let verdict = |condition: &ConditionReport| format!("{} {}", condition.verdict, condition.condition);
+        let open = self.obstacles.iter().map(reason).chain(self.conditions.iter().map(verdict));
+        std::iter::once(self.outcome.to_owned()).chain(open).collect()
+    }
+
+    /// Obstacles and conditions as rows, and what the canary has of the service.
+    pub fn rows(&self, width: Option<u16>) -> Vec<String> {
+        let mut lines = held_and_judged_within(width, &self.obstacles, &self.conditions);
+        lines.extend(self.conditions.iter().find_map(ConditionReport::exposure));
+        lines
+    }
+
+    /// Obstacles and conditions as programs read them.
+    pub fn data(&self) -> (Vec<Obstacle>, Vec<ConditionReport>) {
+        (self.obstacles.clone(), self.conditions.clone())
     }
 }
 
 impl Report for CheckReport {
     fn lines(&self) -> Vec<String> {
         let mut lines = vec![self.summary.clone()];
-        lines.extend(held_and_judged(&self.obstacles, &self.conditions));
-        lines.extend(self.conditions.iter().find_map(ConditionReport::exposure));
+        lines.extend(self.rows(None));
         if self.conditions.iter().any(ConditionReport::is_measured) {
             lines.extend(self.scope.lines());
         }
@@ -135,12 +169,16 @@ pub fn conditions(decision: &Decision) -> Vec<ConditionReport> {
 
 /// Obstacles first, then the table of conditions.
 pub fn held_and_judged(obstacles: &[Obstacle], conditions: &[ConditionReport]) -> Vec<String> {
+    held_and_judged_within(None, obstacles, conditions)
+}
+
+fn held_and_judged_within(width: Option<u16>, obstacles: &[Obstacle], conditions: &[ConditionReport]) -> Vec<String> {
     let word = |blocking: &Obstacle| if blocking.passes_with_time() { "waiting" } else { "held" };
     let mut lines: Vec<String> =
         obstacles.iter().map(|blocking| format!("{:<9} {}", word(blocking), obstacle(blocking))).collect();
     let mut rows = conditions.iter().filter_map(ConditionReport::row).peekable();
     if rows.peek().is_some() {
-        lines.extend(table::lines(&HEADERS, &FIGURES, rows));
+        lines.extend(table::within(width, &HEADERS, &FIGURES, rows));
     }
     lines
 }

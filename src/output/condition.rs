@@ -121,6 +121,12 @@ impl ConditionReport {
         ["waiting", "error"].contains(&self.verdict).then(|| format!("{condition}: {why}"))
     }
 
+    /// What somebody has to do something about, if it is that.
+    pub fn holds(&self) -> Option<String> {
+        let [_, condition, _, _, why] = self.row.as_ref()?;
+        ["held", "failed"].contains(&self.verdict).then(|| format!("{condition}: {why}"))
+    }
+
     /// Why it says neither yes nor no, if it does not.
     pub fn unproven(&self) -> Option<String> {
         let [_, condition, _, _, why] = self.row.as_ref()?;

@@ -12,6 +12,10 @@ use crate::rollout::workload::{FlagSource, FlagValue};
 pub fn obstacle(obstacle: &Obstacle) -> String {
     match obstacle {
         Obstacle::Skips { next } => format!("phases are entered one by one: next is {next} (cbctl promote {next})"),
+        Obstacle::NotNext { asked, next } => {
+            let on = if asked > next { ", and --wait goes on from there" } else { "" };
+            format!("step {asked} is not next, step {next} is: steps are taken one by one (--step {next}){on}")
+        }
         Obstacle::FlagsOfNoPhase { differing } => {
             format!(
                 "no position is recorded and the flags are those of no phase ({}): --adopt takes it over",

@@ -101,6 +101,13 @@ impl RehearsalReport {
         }
     }
 
+    /// What a promotion that watches on says of one that did not let it go on, in one line.
+    pub fn barred(&self) -> String {
+        let first = self.findings.iter().find(|found| found.finding.outcome() != Outcome::Proceed);
+        let found = first.map(|found| format!(": {}: {}", found.subject, found.text)).unwrap_or_default();
+        format!("{}{found}", self.summary)
+    }
+
     /// What a promotion says of a rehearsal that let it go on: a line, and one for each note.
     pub fn passed(&self) -> Vec<String> {
         let mut parts = vec![plural(self.requests.len() as u64, "request")];

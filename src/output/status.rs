@@ -41,6 +41,9 @@ pub struct StatusReport {
     conditions: Vec<ConditionReport>,
     #[serde(skip)]
     present: String,
+    /// A step that was begun, and not brought to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cut_short: Option<String>,
     #[serde(skip)]
     next: String,
 }
@@ -128,6 +131,10 @@ impl StatusReport {
             obstacles: decision.route.obstacles.clone(),
             conditions: conditions(decision),
             present: present(rollout, standing, at),
+            cut_short: decision.route.resumes.then(|| {
+                let phase = &rollout.phases[decision.route.phase()].name;
+                format!("cut short: cbctl promote {phase} goes on with it")
+            }),
             next: next(rollout, workload, decision, outcome),
         }
     }
@@ -154,6 +161,7 @@ impl Report for StatusReport {
             lines.push(format!("warning: not as the position says: {}", drifts(&self.drift)));
         }
         lines.push(self.present.clone());
+        lines.extend(self.cut_short.clone());
         lines.extend(self.conditions.iter().find_map(ConditionReport::exposure));
         lines.extend(held_and_judged(&self.obstacles, &self.conditions));
         lines.push(String::new());

@@ -5,10 +5,23 @@ use comfy_table::{CellAlignment, ContentArrangement, Table};
 
 /// Lays rows out in columns: wrapped to the terminal, one line a row in a pipe.
 pub fn lines(headers: &[&str], right_aligned: &[usize], rows: impl IntoIterator<Item = Vec<String>>) -> Vec<String> {
+    within(None, headers, right_aligned, rows)
+}
+
+/// The same, wrapped to so many columns.
+pub fn within(
+    width: Option<u16>,
+    headers: &[&str],
+    right_aligned: &[usize],
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> Vec<String> {
     let mut table = Table::new();
     table.load_style(NOTHING);
     // On anything but a terminal the table knows no width and wraps nothing.
     table.set_content_arrangement(ContentArrangement::Dynamic);
+    if let Some(width) = width {
+        table.set_width(width);
+    }
     if !headers.is_empty() {
         table.set_header(headers);
     }

@@ -223,6 +223,16 @@ impl Decision {
         checks.filter(|_| self.route.obstacles.is_empty()).unwrap_or_default()
     }
 
+    /// All checks that are asked for, tried or not.
+    pub fn checks(&self) -> impl Iterator<Item = &Check> {
+        self.gates.iter().filter_map(|gate| match gate {
+            Judged::Check(check, _) => Some(check),
+            Judged::Measured(..) | Judged::SignOff(..) | Judged::Exposure(_) | Judged::Nothing | Judged::Pods(_) => {
+                None
+            }
+        })
+    }
+
     pub fn outcome(&self) -> Outcome {
         let obstacles = self.route.obstacles.iter().map(|obstacle| match obstacle.passes_with_time() {
             true => Outcome::Inconclusive,

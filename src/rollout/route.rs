@@ -56,6 +56,11 @@ pub enum Obstacle {
     Skips {
         next: PhaseName,
     },
+    /// One step was asked for, and another one is next; both counted from 1.
+    NotNext {
+        asked: usize,
+        next: usize,
+    },
     /// No position is recorded, and the live flags are those of no phase.
     FlagsOfNoPhase {
         differing: Vec<Drift>,

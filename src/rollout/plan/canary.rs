@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::{NothingToRollBack, Operation, Plan, Record, restoring};
+use super::{NothingToRollBack, Operation, Plan, Record, restorable, restoring};
 use crate::rollout::canary::{self, Aim, Canary, CanaryRecord, Routed};
 use crate::rollout::declaration::{Flags, Rollout};
-use crate::rollout::position::Position;
+use crate::rollout::position::{Position, Taken};
 use crate::rollout::standing::StandingPlace;
 use crate::rollout::workload::{FlagValue, Workload};
 
@@ -93,12 +93,28 @@ pub fn abort(workload: &Workload, operation: &Operation) -> Result<Plan, Nothing
     let runs = workload.recorded_canary().and_then(CanaryRecord::canary).is_some();
     match workload.recorded_position().filter(|_| runs && workload.emergency.is_none()) {
         Some(position) if !position.trail.is_empty() => {
-            let had_none = |taken: &super::Taken| taken.canary.as_ref().is_none_or(|before| before.canary().is_none());
-            let first = position.trail.iter().rposition(had_none).unwrap_or_default();
-            Ok(restoring(workload, position, first, operation))
+            Ok(restoring(workload, position, before_the_canary(position), operation))
         }
         Some(_) | None => Ok(keeping(workload, Some(canary))),
     }
+}
+
+/// The plan that takes back what is exposed by itself, because a trigger fires: all steps since there was no canary, or
+/// the last one where none was made. It needs no phase files.
+pub fn way_out(workload: &Workload, operation: &Operation) -> Result<Plan, NothingToRollBack> {
+    let position = restorable(workload)?;
+    let oldest = before_the_canary(position);
+    let taken = position.trail.get(oldest).ok_or(NothingToRollBack::NoEarlierStep)?;
+    if taken.from.is_none() && taken.prior.is_empty() && !workload.has_canary() {
+        return Err(NothingToRollBack::NoEarlierStep);
+    }
+    Ok(restoring(workload, position, oldest, operation))
+}
+
+/// The newest change that was made when no canary ran.
+fn before_the_canary(position: &Position) -> usize {
+    let had_none = |taken: &Taken| taken.canary.as_ref().is_none_or(|before| before.canary().is_none());
+    position.trail.iter().rposition(had_none).unwrap_or_default()
 }
 
 /// Only what is recorded of the canary changes.
