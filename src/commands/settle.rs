@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::canary::{Bringing, Stopped};
+use super::canary::{Bringing, Stopped, Why};
 use super::{Context, now};
 use crate::cluster::{Applied, Cluster, Ended, Error as ClusterError, Found, Target, Wait, retry};
 use crate::error::Error;
@@ -209,15 +209,17 @@ impl Settling<'_> {
 impl Unsettled {
     /// A canary that did not become what it is to be.
     fn of_canary(stopped: Stopped, record: &CanaryRecord) -> Self {
+        // Nobody has ended it: it did not come to its end by itself.
+        let in_time = matches!(stopped.why, Why::Interrupted | Why::Overtaken);
         let (why, source) = stopped.why.told();
         let what = match &record.aim {
             Aim::Gone => format!("{why}: the change is in the deployment, and its canary is not gone yet"),
             Aim::Runs(_) => {
-                format!("{why}: the change is in the deployment, and its canary does not run as before yet")
+                format!("{why}: the change is in the deployment, and its canary does not run as recorded yet")
             }
         };
         let hint = "the same command again, or cbctl abort, goes on with it; cbctl status shows where things stand";
-        Self { in_time: source.is_none(), what, hint: hint.to_owned(), pods: None, source }
+        Self { in_time, what, hint: hint.to_owned(), pods: None, source }
     }
 
     /// A change that is made, and how far it is known to have come.
