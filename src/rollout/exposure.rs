@@ -204,7 +204,7 @@ impl Counted {
         scope.all_in(metric, |pod| counted.has(pod))?;
         let mut pods = vec![0; moments.len().saturating_sub(1)];
         for series in series()? {
-            for (count, moment) in pods.iter_mut().zip(&moments[1..]) {
+            for (count, moment) in pods.iter_mut().zip(moments.iter().skip(1)) {
                 *count += u64::from(series.points.binary_search_by_key(moment, |point| point.at).is_ok());
             }
         }
