@@ -17,6 +17,8 @@ use crate::rollout::plan;
 use crate::rollout::progress::Goal;
 use crate::rollout::workload::Workload;
 
+/// So often its Deployment is brought to the record; who changes it again does so every time.
+const OFTEN_ENOUGH: u32 = 5;
 /// Between two looks while pods come or go.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -140,6 +142,10 @@ impl Bringing<'_> {
                     None => Turn::Pause,
                 });
             }
+            Move::Adapt if progress.adapted == OFTEN_ENOUGH => {
+                let reason = format!("something changes deployment/{} again and again", canary_of(&seen.deployment));
+                return Ok(Turn::Stop(Why::Failed(reason), seen));
+            }
             Move::Make | Move::Adapt | Move::Delete => self.change_the_deployment(&moved, &seen).await,
             Move::Give { percent } => self.give(&seen, Some(*percent)).await,
             Move::Restore => {
@@ -148,7 +154,10 @@ impl Bringing<'_> {
             }
         };
         match made {
-            Ok(()) => Ok(Turn::Moved),
+            Ok(()) => {
+                progress.adapted += u32::from(moved == Move::Adapt);
+                Ok(Turn::Moved)
+            }
             Err(error) => {
                 progress.restored = false;
                 if matches!(moved, Move::Restore | Move::Give { .. }) && !error.is_transient() {
@@ -227,6 +236,8 @@ impl Bringing<'_> {
 struct Progress {
     /// The router's weights were put back.
     restored: bool,
+    /// How often its Deployment was brought to the record.
+    adapted: u32,
     told: Option<String>,
     telling: Telling,
     standstill: Standstill,
@@ -234,7 +245,13 @@ struct Progress {
 
 impl Progress {
     fn new(deadline: Instant) -> Self {
-        Self { restored: false, told: None, telling: Telling::new(deadline), standstill: Standstill::default() }
+        Self {
+            restored: false,
+            adapted: 0,
+            told: None,
+            telling: Telling::new(deadline),
+            standstill: Standstill::default(),
+        }
     }
 
     /// Tells how far its pods have come; what is wrong, if they do not come any further.

@@ -18,14 +18,15 @@ use super::interrupt::interrupted;
 use super::looking::{self, Patience};
 use super::rollback::Nothing;
 use super::settle::{self, Made, Sent, Settling};
-use super::{Aim, Context, now, operation, target};
+use super::{Aim, Context, now, operation, target_of};
 use crate::cli::Rollback;
 use crate::cluster::{Cluster, Error as ClusterError, Target, retry};
 use crate::error::{Error, ExitStatus};
 use crate::output::change::{self, Result as Outcome};
 use crate::output::gradual::{self as report, GradualReport, JudgedReport, ReductionReport};
+use crate::rollout::canary::canary_of;
 use crate::rollout::declaration::Rollout;
-use crate::rollout::gradual::{self, Fewer, Reduction, Verdict};
+use crate::rollout::gradual::{self, Fewer, GivenUp, Reduction, Verdict};
 use crate::rollout::history::entry::{Action, Ending, Entry, NOBODY_KNOWS};
 use crate::rollout::plan::Operation;
 use crate::rollout::position::Place;
@@ -41,12 +42,12 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
     let rollout = context.rollout()?;
     let mut interrupted = interrupted();
     let cluster = context.cluster(rollout.header.namespace.as_deref()).await?;
-    let target = target(&rollout.header);
+    let target = target_of(&rollout);
     let told = |error: &ClusterError| context.printer.retrying(error);
     let found = retry(deadline, &mut interrupted, told, async || cluster.read(&target).await).await?.workload;
     let by = cluster.identity().await.unwrap_or_else(|_| NOBODY_KNOWS.to_owned());
     let first = operation(by.clone(), began, arguments.back.write.reason.as_ref());
-    if let Err(reason) = gradual::next(&rollout, &found, &BTreeSet::new(), &first) {
+    if let Err(reason) = gradual::next(&rollout, &found, &GivenUp::default(), &first) {
         let nothing = Nothing { context, cluster: &cluster, target: &target, workload: found, reason, began, deadline };
         return nothing.answer(&arguments.back, &mut interrupted).await;
     }
@@ -59,7 +60,7 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
         by,
         began,
         left: gradual::is_begun(&found).then(|| found.clone()),
-        given_up: BTreeSet::new(),
+        given_up: GivenUp::default(),
         judged_first: None,
         reductions: Vec::new(),
         unsettled: None,
@@ -94,8 +95,8 @@ struct Gradual<'a> {
     began: Timestamp,
     /// The Deployment as the last reduction has left it; None before the first.
     left: Option<Workload>,
-    /// Canaries that do not keep the number of pods that they are given.
-    given_up: BTreeSet<String>,
+    /// What did not become as small as it was to.
+    given_up: GivenUp,
     judged_first: Option<JudgedReport>,
     reductions: Vec<ReductionReport>,
     /// Why the last reduction is not verified.
@@ -133,7 +134,7 @@ impl Gradual<'_> {
             Ok(looked) => {
                 let judged = match self.grown_again(&looked.workload) {
                     Some((canary, pods)) => {
-                        self.given_up.insert(canary.clone());
+                        self.given_up.canaries.insert(canary.clone());
                         JudgedReport::unproven(&format!("{canary} has {pods} pods again: something scales it up"))
                     }
                     None => JudgedReport::of(Verdict::of(&looked.decision.triggers), &looked.report),
@@ -171,26 +172,32 @@ impl Gradual<'_> {
             Ok(Reduction::Canary(canary)) => {
                 if let Some(error) = self.shrink(&seen, &canary, &operation, deadline, interrupted).await? {
                     self.context.printer.warn(&error);
-                    self.given_up.insert(canary);
+                    self.given_up.canaries.insert(canary);
                     self.unsettled = Some(error);
                 }
                 self.read(&self.target, deadline, interrupted).await
             }
-            Ok(Reduction::Flags(_)) => self.step_back(&operation, deadline, interrupted).await,
+            Ok(Reduction::Recorded(..) | Reduction::Flags(_)) => {
+                self.write_and_settle(&operation, deadline, interrupted).await
+            }
             Err(_) => Ok(seen),
         }
     }
 
-    /// Takes the newest change on record back, as `rollback` does.
-    async fn step_back(
+    /// Makes the recorded canary smaller, or takes the newest change on record back, as `rollback` does.
+    async fn write_and_settle(
         &mut self,
         operation: &Operation,
         deadline: Instant,
         interrupted: &mut (impl Future<Output = ()> + Unpin),
     ) -> Result<Workload, Error> {
-        let planned = |seen: &Workload| match self.is_ours(seen) {
-            true => gradual::back(self.rollout, seen, operation).map_err(drop),
-            false => Err(()),
+        let next = |seen: &Workload| match self.is_ours(seen) {
+            true => gradual::next(self.rollout, seen, &self.given_up, operation).ok(),
+            false => None,
+        };
+        let planned = |seen: &Workload| match next(seen) {
+            Some(Reduction::Recorded(_, plan) | Reduction::Flags(plan)) => Ok(plan),
+            Some(Reduction::Canary(_)) | None => Err(()),
         };
         let told = |error: &ClusterError| self.context.printer.retrying(error);
         let sent = settle::send(self.cluster, &self.target, (deadline, &mut *interrupted), told, false, planned);
@@ -199,8 +206,17 @@ impl Gradual<'_> {
             Sent::Nothing(seen, ()) if self.is_ours(&seen) => return Ok(*seen),
             Sent::Nothing(seen, ()) | Sent::Overtaken { now: seen, .. } => return Err(overtaken(&seen)),
         };
+        let fewer = match next(&before) {
+            Some(Reduction::Recorded(fewer, _)) => Some(fewer),
+            Some(Reduction::Canary(_) | Reduction::Flags(_)) | None => None,
+        };
         let left = plan.outcome(&before);
-        self.context.printer.tell(&change::announcement(&change::restored(&plan), &before, &plan));
+        if let Some(fewer) = &fewer {
+            self.context.printer.tell(&report::canary_line(fewer));
+        }
+        if fewer.is_none() || report::leads_back(&plan) {
+            self.context.printer.tell(&change::announcement(&change::restored(&plan), &before, &plan));
+        }
         let settling = Settling {
             context: self.context,
             cluster: self.cluster,
@@ -210,14 +226,19 @@ impl Gradual<'_> {
             canary: plan.canary.as_deref(),
             began: operation.at,
             deadline,
-            still_ours: &|seen| seen.position == left.position && seen.emergency.is_none(),
+            still_ours: &|seen| gradual::is_as_left(&left, seen) && seen.emergency.is_none(),
         };
         let settled = settling.settle(interrupted).await;
         let result = if settled.is_ok() { Ending::Done } else { Ending::Unverified };
-        let places = (before.recorded_place(), plan.record.place().cloned());
-        let entry = self.entry(operation, places, result);
-        self.remember(&before, Entry { changes: plan.changes.clone(), ..entry }).await;
-        self.reductions.push(ReductionReport::of_flags(Some(&operation.id), &plan, Some(result)));
+        let to = left.recorded_place();
+        let entry = self.entry(operation, (before.recorded_place(), to), result);
+        let entry = Entry { changes: plan.changes.clone(), canary: fewer.clone(), ..entry };
+        self.remember(&before, entry).await;
+        let reduction = match &fewer {
+            Some(fewer) => ReductionReport::of_record(Some(&operation.id), fewer, &plan, Some(result)),
+            None => ReductionReport::of_flags(Some(&operation.id), &plan, Some(result)),
+        };
+        self.reductions.push(reduction);
         self.left = Some(left.clone());
         match settled {
             Ok(after) => Ok(after),
@@ -226,6 +247,10 @@ impl Gradual<'_> {
                 let error = unsettled.error();
                 self.context.printer.warn(&error);
                 self.unsettled = Some(error);
+                if let Some(fewer) = fewer {
+                    self.given_up.recorded = fewer.to == 0;
+                    self.given_up.canaries.insert(fewer.deployment);
+                }
                 Ok(left)
             }
         }
@@ -233,8 +258,14 @@ impl Gradual<'_> {
 
     /// Every reduction there is to make; the API server checks the first.
     async fn preview(&self, found: &Workload, operation: &Operation) -> Result<ExitStatus, Error> {
-        let mut reductions = Vec::new();
-        for canary in gradual::canaries(found) {
+        let ahead = gradual::all_the_way(self.rollout, found, operation);
+        let of_record = ahead.iter().filter_map(|reduction| match reduction {
+            Reduction::Recorded(fewer, plan) => Some((ReductionReport::of_record(None, fewer, plan, None), plan)),
+            Reduction::Canary(_) | Reduction::Flags(_) => None,
+        });
+        let (mut reductions, mut plans): (Vec<_>, Vec<_>) = of_record.unzip();
+        let own = found.has_canary().then(|| canary_of(&found.deployment));
+        for canary in gradual::canaries(found).filter(|canary| own.as_deref() != Some(*canary)) {
             let of_canary = self.cluster.read(&canary_target(found, canary)).await?.workload;
             let mut next = Some(Fewer::of(found, canary, desired(&of_canary)));
             while let Some(fewer) = next {
@@ -246,11 +277,16 @@ impl Gradual<'_> {
                 next = fewer.next();
             }
         }
-        for plan in gradual::all_the_way(self.rollout, found, operation) {
-            if reductions.is_empty() {
-                self.cluster.apply(&plan, found, true).await?;
+        for reduction in &ahead {
+            if let Reduction::Flags(plan) = reduction {
+                if reductions.is_empty() {
+                    plans.push(plan);
+                }
+                reductions.push(ReductionReport::of_flags(None, plan, None));
             }
-            reductions.push(ReductionReport::of_flags(None, &plan, None));
+        }
+        if let Some(plan) = plans.first() {
+            self.cluster.apply(plan, found, true).await?;
         }
         let summary = "dry run: at most these, one after the other; the API server accepts the first".to_owned();
         let mut report = GradualReport::new(found, Outcome::DryRun, summary);
@@ -276,8 +312,13 @@ impl Gradual<'_> {
         if let Some(error) = self.unsettled.take() {
             return Err(error);
         }
-        if let Some(canary) = self.given_up.iter().find(|canary| at.canary_pods(canary) > 0) {
+        if let Some(canary) = self.given_up.canaries.iter().find(|canary| at.canary_pods(canary) > 0) {
             let what = format!("every breaker of {} is off, but {}", at.deployment, report::of_canary(at, canary));
+            return Err(Error::Unverified { what, source: None });
+        }
+        if gradual::leaves_a_canary(at) {
+            let what =
+                format!("every breaker of {} is off, but its canary is not gone: see cbctl abort", at.deployment);
             return Err(Error::Unverified { what, source: None });
         }
         let took = change::took(self.began, now());
@@ -291,7 +332,9 @@ impl Gradual<'_> {
         report.judged_first.clone_from(&self.judged_first);
         report.reductions.clone_from(&self.reductions);
         report.pods = Some(spread);
-        let made = self.reductions.iter().filter_map(|reduction| Some(&reduction.canary.as_ref()?.deployment));
+        // Of one that is on record the last reduction leaves nothing.
+        let by_hand = self.reductions.iter().filter(|reduction| !reduction.is_recorded);
+        let made = by_hand.filter_map(|reduction| Some(&reduction.canary.as_ref()?.deployment));
         let reduced = at.recorded_position().and_then(|position| position.reduced.as_ref());
         let canaries: BTreeSet<&String> = made.chain(reduced.map(|reduced| &reduced.fewer.deployment)).collect();
         report.next = next;
@@ -302,14 +345,15 @@ impl Gradual<'_> {
 
     /// Nobody else has moved the rollout since the last reduction.
     fn is_ours(&self, seen: &Workload) -> bool {
-        seen.emergency.is_none() && self.left.as_ref().is_none_or(|left| left.position == seen.position)
+        seen.emergency.is_none() && self.left.as_ref().is_none_or(|left| gradual::is_as_left(left, seen))
     }
 
     /// The canary that was reduced last, if it has more pods than that.
     fn grown_again(&self, seen: &Workload) -> Option<(String, usize)> {
         let fewer = self.reductions.last()?.canary.as_ref()?;
         let pods = seen.canary_pods(&fewer.deployment);
-        (pods > fewer.to && !self.given_up.contains(&fewer.deployment)).then(|| (fewer.deployment.clone(), pods))
+        (pods > fewer.to && !self.given_up.canaries.contains(&fewer.deployment))
+            .then(|| (fewer.deployment.clone(), pods))
     }
 
     async fn read(

@@ -220,15 +220,17 @@ impl Unsettled {
     /// A canary that did not become what it is to be.
     fn of_canary(stopped: Stopped, record: &CanaryRecord) -> Self {
         let overtaken = matches!(stopped.why, Why::Overtaken);
+        // Nobody has ended it: it did not come to its end by itself.
+        let in_time = matches!(stopped.why, Why::Interrupted | Why::Overtaken);
         let (why, source) = stopped.why.told();
         let what = match &record.aim {
             Aim::Gone => format!("{why}: the change is in the deployment, and its canary is not gone yet"),
             Aim::Runs(_) => {
-                format!("{why}: the change is in the deployment, and its canary does not run as before yet")
+                format!("{why}: the change is in the deployment, and its canary does not run as recorded yet")
             }
         };
         let hint = "the same command again, or cbctl abort, goes on with it; cbctl status shows where things stand";
-        Self { in_time: source.is_none(), overtaken, what, hint: hint.to_owned(), pods: None, source }
+        Self { in_time, overtaken, what, hint: hint.to_owned(), pods: None, source }
     }
 
     /// A change that is made, and how far it is known to have come.

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::canary::share;
 use super::change::{Applied, Result};
 use super::check::CheckReport;
 use super::history::ended;
@@ -9,9 +10,10 @@ use super::obstacle::{value_of, value_text};
 use super::progress::progress;
 use super::words::{percent, plural};
 use super::{Report, SCHEMA, step, table};
+use crate::rollout::canary::canary_of;
 use crate::rollout::gradual::{Fewer, Verdict};
 use crate::rollout::history::entry::Ending;
-use crate::rollout::plan::Plan;
+use crate::rollout::plan::{Plan, Record};
 use crate::rollout::position::Place;
 use crate::rollout::progress::{Goal, Spread};
 use crate::rollout::workload::Workload;
@@ -45,6 +47,11 @@ pub struct ReductionReport {
     operation: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canary: Option<Fewer>,
+    #[serde(skip)]
+    pub is_recorded: bool,
+    /// What that makes of the canary's part of the service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    share: Option<ShareReport>,
     changes: Vec<Applied>,
     place: Option<Place>,
     /// None of one that is only planned.
@@ -53,6 +60,22 @@ pub struct ReductionReport {
     /// What was judged after it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub judged: Option<JudgedReport>,
+}
+
+/// The canary's part of the service, 0 to 1.
+#[derive(Debug, Clone, Serialize)]
+struct ShareReport {
+    by: By,
+    before: f64,
+    after: f64,
+}
+
+/// What gives a canary its part.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum By {
+    Pods,
+    Router,
 }
 
 /// What the rollback triggers said.
@@ -86,13 +109,21 @@ impl GradualReport {
 impl ReductionReport {
     pub fn of_canary(operation: Option<&str>, fewer: &Fewer, place: Option<Place>, result: Option<Ending>) -> Self {
         let operation = operation.map(str::to_owned);
-        Self { operation, canary: Some(fewer.clone()), changes: Vec::new(), place, result, judged: None }
+        let (canary, share) = (Some(fewer.clone()), Some(ShareReport::of(fewer)));
+        Self { operation, canary, is_recorded: false, share, changes: Vec::new(), place, result, judged: None }
+    }
+
+    /// Of a canary that is on record.
+    pub fn of_record(operation: Option<&str>, fewer: &Fewer, plan: &Plan, result: Option<Ending>) -> Self {
+        let (canary, share) = (Some(fewer.clone()), Some(ShareReport::of(fewer)));
+        Self { canary, share, is_recorded: true, ..Self::of_flags(operation, plan, result) }
     }
 
     pub fn of_flags(operation: Option<&str>, plan: &Plan, result: Option<Ending>) -> Self {
         let changes = plan.changes.iter().map(Applied::of).collect();
         let operation = operation.map(str::to_owned);
-        Self { operation, canary: None, changes, place: plan.record.place().cloned(), result, judged: None }
+        let place = plan.record.place().cloned();
+        Self { operation, canary: None, is_recorded: false, share: None, changes, place, result, judged: None }
     }
 
     /// One row a change; the first one says what came of it.
@@ -105,12 +136,16 @@ impl ReductionReport {
         let mut rows: Vec<Vec<String>> = Vec::new();
         if let Some(fewer) = &self.canary {
             let object = format!("  deployment/{}", fewer.deployment);
-            let (before, after) = shares(fewer);
-            let replicas = format!("{} -> {} (about {before} -> {after} of the pods)", fewer.from, fewer.to);
-            rows.push(vec![object, "replicas".to_owned(), replicas]);
+            rows.push(vec![object, "replicas".to_owned(), format!("{} -> {}{}", fewer.from, fewer.to, of_pods(fewer))]);
+            rows.extend(fewer.traffic.iter().map(|traffic| {
+                let given = format!("{} -> {}", share(traffic.from), share(traffic.to));
+                vec![format!("  {}", traffic.router), "traffic".to_owned(), given]
+            }));
         }
+        let mut of_flags = false;
         for change in &self.changes {
-            let object = if rows.is_empty() { format!("  deployment/{deployment}") } else { String::new() };
+            let object = if of_flags { String::new() } else { format!("  deployment/{deployment}") };
+            of_flags = true;
             let before = change.before.as_ref().map(value_of).unwrap_or_default();
             rows.push(vec![object, change.flag.to_string(), format!("{before} -> {}", value_text(&change.after))]);
         }
@@ -164,7 +199,17 @@ impl Report for GradualReport {
 /// A canary that is about to become smaller.
 pub fn canary_line(fewer: &Fewer) -> String {
     let (before, after) = shares(fewer);
-    format!("canary: {} -> {}, about {before} -> {after} of the pods", fewer.from, plural(fewer.to as u64, "pod"))
+    let part = match &fewer.traffic {
+        Some(traffic) => format!("{before} -> {after} of the traffic by {}", traffic.router),
+        None => format!("about {before} -> {after} of the pods"),
+    };
+    format!("canary: {} -> {}, {part}", fewer.from, plural(fewer.to as u64, "pod"))
+}
+
+/// Whether more becomes of a reduction of the canary than that.
+pub fn leads_back(plan: &Plan) -> bool {
+    let goes = plan.canary.as_ref().is_some_and(|record| record.canary().is_none());
+    goes && plan.record != Record::Keep
 }
 
 /// Where a rollout stands, in words.
@@ -178,6 +223,9 @@ pub fn stands(at: &Workload) -> String {
 /// A canary that was made smaller, and how to get rid of it.
 pub fn of_canary(at: &Workload, canary: &str) -> String {
     let pods = plural(at.canary_pods(canary) as u64, "pod");
+    if at.has_canary() && canary == canary_of(&at.deployment) {
+        return format!("canary {canary} has {pods}: cbctl abort takes it away");
+    }
     format!("canary {canary} has {pods}: kubectl -n {} delete deployment {canary} removes it", at.namespace)
 }
 
@@ -189,7 +237,23 @@ pub fn pods(at: &Workload) -> (Spread, String) {
     (spread, progress)
 }
 
+impl ShareReport {
+    fn of(fewer: &Fewer) -> Self {
+        let (before, after) = fewer.shares();
+        Self { by: if fewer.traffic.is_some() { By::Router } else { By::Pods }, before, after }
+    }
+}
+
+/// What its pods make of its part, where no router gives it.
+fn of_pods(fewer: &Fewer) -> String {
+    let (before, after) = shares(fewer);
+    if fewer.traffic.is_some() { String::new() } else { format!(" (about {before} -> {after} of the pods)") }
+}
+
 fn shares(fewer: &Fewer) -> (String, String) {
+    if let Some(traffic) = &fewer.traffic {
+        return (share(traffic.from), share(traffic.to));
+    }
     let (before, after) = fewer.shares();
     let rounded = |share: f64| percent((share * 100.0).round() / 100.0);
     (rounded(before), rounded(after))

@@ -4,18 +4,24 @@
 //! end every breaker. Everything that it goes by is in the cluster, so that another run goes on where this one ended.
 //! It does not know how a reduction is carried out or waited for.
 
+mod fewer;
+mod recorded;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::canary::canary_of;
 use super::decision::{Judged, Outcome};
 use super::declaration::{Breaker, Rollout};
 use super::name::BreakerName;
 use super::plan::{self, Change, NothingToRollBack, Operation, Plan, Record};
-use super::position::{Position, Reduced};
+use super::position::{Place, Position, Reduced};
 use super::standing::Standing;
 use super::workload::{FlagValue, Workload};
+pub use fewer::Fewer;
+pub use recorded::leaves_a_canary;
 
 /// Samples arrive late: so much longer than its window a trigger may take to say something.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -23,20 +29,21 @@ const MARGIN: Duration = Duration::from_secs(60);
 /// What to reduce.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reduction {
-    /// The pods of this canary.
+    /// The canary on record: half of it, or what is left of it with the way back to before there was one.
+    Recorded(Fewer, Plan),
+    /// The pods of this canary, which was made by hand.
     Canary(String),
     /// Flags of the Deployment itself.
     Flags(Plan),
 }
 
-/// A canary's pods before and after, beside all others of the service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fewer {
-    pub deployment: String,
-    pub from: usize,
-    pub to: usize,
-    /// All other pods of the service.
-    beside: usize,
+/// What did not become as small as it was to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GivenUp {
+    /// Canaries that do not keep the number of pods that they are given; one that is on record goes as a whole.
+    pub canaries: BTreeSet<String>,
+    /// The one on record does not go either.
+    pub recorded: bool,
 }
 
 /// What the rollback triggers say since the last reduction.
@@ -49,26 +56,6 @@ pub enum Verdict {
     Firing,
     /// Nothing was proven, which is no reason to stay.
     Unproven,
-}
-
-impl Fewer {
-    /// The next reduction of a canary that is to have so many pods.
-    pub fn of(workload: &Workload, canary: &str, pods: usize) -> Self {
-        let others = workload.live_pods().count() + workload.live_canary().count() - workload.canary_pods(canary);
-        Self { deployment: canary.to_owned(), from: pods, to: pods / 2, beside: others }
-    }
-
-    /// The one after this.
-    pub fn next(&self) -> Option<Self> {
-        (self.to > 0).then(|| Self { from: self.to, to: self.to / 2, ..self.clone() })
-    }
-
-    /// The canary's share of all pods, before and after.
-    #[expect(clippy::cast_precision_loss, reason = "nobody has that many pods")]
-    pub fn shares(&self) -> (f64, f64) {
-        let share = |pods: usize| if pods == 0 { 0.0 } else { pods as f64 / (pods + self.beside) as f64 };
-        (share(self.from), share(self.to))
-    }
 }
 
 impl Verdict {
@@ -87,11 +74,11 @@ impl Verdict {
     }
 }
 
-/// What to reduce next. Canaries in `given_up` do not keep the number of pods that they are given.
+/// What to reduce next, of what is not given up.
 pub fn next(
     rollout: &Rollout,
     workload: &Workload,
-    given_up: &BTreeSet<String>,
+    given_up: &GivenUp,
     operation: &Operation,
 ) -> Result<Reduction, NothingToRollBack> {
     let off = rollout.header.breakers_off();
@@ -100,32 +87,57 @@ pub fn next(
         (Some(_), false) => return Err(NothingToRollBack::EmergencyOverridden),
         (None, _) => {}
     }
-    if let Some(canary) = canaries(workload).find(|canary| !given_up.contains(*canary)) {
+    if !given_up.recorded {
+        let as_a_whole = given_up.canaries.contains(&canary_of(&workload.deployment));
+        if let Some((fewer, plan)) = recorded::next(workload, as_a_whole, operation) {
+            return Ok(Reduction::Recorded(fewer, only_off(rollout, plan)));
+        }
+    }
+    if let Some(canary) = canaries(workload).find(|canary| !given_up.canaries.contains(*canary)) {
         return Ok(Reduction::Canary(canary.to_owned()));
     }
     if workload.has(&off) {
         return Err(NothingToRollBack::AlreadyOff);
     }
-    back(rollout, workload, operation).map(Reduction::Flags)
-}
-
-/// The flags that would be taken back one after the other, if nothing made things better.
-pub fn all_the_way(rollout: &Rollout, workload: &Workload, operation: &Operation) -> Vec<Plan> {
-    let mut plans: Vec<Plan> = Vec::new();
-    let mut at = workload.clone();
-    while !at.has(&rollout.header.breakers_off()) {
-        let Ok(plan) = back(rollout, &at, operation) else { break };
-        at = plan.outcome(&at);
-        plans.push(plan);
+    let mut plan = back(rollout, workload, operation)?;
+    if given_up.recorded {
+        plan.canary = None;
     }
-    plans
+    Ok(Reduction::Flags(plan))
 }
 
-/// Whether a gradual rollback was begun, so that it has to be judged before anything more is reduced.
+/// What would be reduced one after the other, if nothing made things better; canaries that were made by hand aside.
+pub fn all_the_way(rollout: &Rollout, workload: &Workload, operation: &Operation) -> Vec<Reduction> {
+    let own = canary_of(&workload.deployment);
+    let by_hand = workload.canary_names().into_iter().filter(|name| *name != own || !workload.has_canary());
+    let given_up = GivenUp { canaries: by_hand.map(str::to_owned).collect(), recorded: false };
+    let mut reductions = Vec::new();
+    let mut at = workload.clone();
+    while let Ok(reduction) = next(rollout, &at, &given_up, operation) {
+        let (Reduction::Recorded(_, plan) | Reduction::Flags(plan)) = &reduction else { break };
+        at = recorded::carried_out(plan, &at);
+        reductions.push(reduction);
+    }
+    reductions
+}
+
+/// Whether a gradual rollback was begun, and its last reduction carried out, so that it has to be judged before
+/// anything more is reduced.
 pub fn is_begun(workload: &Workload) -> bool {
     let smaller = |reduced: &Reduced| workload.canary_pods(&reduced.fewer.deployment) <= reduced.fewer.to;
     let begun = |position: &Position| position.rolled_back || position.reduced.as_ref().is_some_and(smaller);
-    workload.recorded_position().is_some_and(begun)
+    workload.recorded_position().is_some_and(begun) && !recorded::is_under_way(workload)
+}
+
+/// Whether the rollout stands as it was left: only that its canary has arrived since makes another time of it.
+pub fn is_as_left(left: &Workload, seen: &Workload) -> bool {
+    match (left.recorded_position(), seen.recorded_position()) {
+        (Some(left), Some(seen)) => {
+            let place = Place { since: seen.place.since, ..left.place.clone() };
+            Position { place, ..left.clone() } == *seen
+        }
+        _ => left.position == seen.position,
+    }
 }
 
 /// The plan that writes down how many pods a canary is to have; None where there is no record to write it to.
@@ -155,20 +167,25 @@ pub fn canaries(workload: &Workload) -> impl Iterator<Item = &str> {
     workload.canary_names().into_iter().filter(|canary| workload.canary_pods(canary) > 0)
 }
 
-/// Takes back the newest change on record that has something to take back; every breaker is switched off where the
-/// record knows none.
+/// Takes back the newest change on record that has something to take back, and that brings no canary back; every breaker
+/// is switched off where the record knows none.
 pub fn back(rollout: &Rollout, workload: &Workload, operation: &Operation) -> Result<Plan, NothingToRollBack> {
     if let Some(position) = workload.recorded_position() {
         for oldest in (0..position.trail.len()).rev() {
-            let mut plan = plan::restoring(workload, position, oldest, operation);
-            plan.changes.retain(|change| !switches_on(rollout, change));
-            if !plan.changes.is_empty() {
+            let plan = only_off(rollout, plan::restoring(workload, position, oldest, operation));
+            let brings_one_back = plan.canary.as_ref().is_some_and(|record| record.canary().is_some());
+            if !plan.changes.is_empty() && !brings_one_back {
                 return Ok(plan);
             }
         }
     }
     let every: Vec<BreakerName> = rollout.header.breakers.iter().map(|breaker| breaker.name.clone()).collect();
     plan::breakers_off(rollout, workload, &every, operation)
+}
+
+fn only_off(rollout: &Rollout, mut plan: Plan) -> Plan {
+    plan.changes.retain(|change| !switches_on(rollout, change));
+    plan
 }
 
 /// A breaker that is off stays off, whatever was there before the rollout.
@@ -217,12 +234,21 @@ mod tests {
     }
 
     fn next_of(workload: &Workload, given_up: &[&str]) -> Result<Reduction, NothingToRollBack> {
-        let given_up = given_up.iter().map(|canary| (*canary).to_owned()).collect();
+        let canaries = given_up.iter().map(|canary| (*canary).to_owned()).collect();
+        let given_up = GivenUp { canaries, recorded: false };
         next(&rollout(), workload, &given_up, &operation(1_000))
     }
 
+    fn flags_back(workload: &Workload, second: i64) -> Vec<Plan> {
+        let of_flags = |reduction| match reduction {
+            Reduction::Flags(plan) => plan,
+            other => panic!("there is no canary on record: {other:?}"),
+        };
+        all_the_way(&rollout(), workload, &operation(second)).into_iter().map(of_flags).collect()
+    }
+
     fn places(workload: &Workload) -> Vec<Option<String>> {
-        let plans = all_the_way(&rollout(), workload, &operation(1_000));
+        let plans = flags_back(workload, 1_000);
         plans.iter().map(|plan| plan.record.place().map(|place| format!("{} {}", place.phase, place.step))).collect()
     }
 
@@ -271,7 +297,7 @@ mod tests {
     fn what_the_record_does_not_know_is_switched_off_in_the_end() {
         let on = [("CB_CACHE", literal("true")), ("CB_HTTP", literal("false"))];
         let strange = workload(&on);
-        let plans = all_the_way(&rollout(), &strange, &operation(1_000));
+        let plans = flags_back(&strange, 1_000);
         assert_eq!(plans.len(), 1);
         assert_eq!(plans[0].record, Record::Keep, "there is no record to write to");
         let mut unreadable = at_http();
@@ -325,7 +351,7 @@ mod tests {
             let mut at = if given == 0 { before } else { back(&rollout(), &before, &operation(9_000)).map_or(before.clone(), |plan| plan.outcome(&before)) };
             let on = |workload: &Workload, name: &str| workload.flags[&flag(name)] == literal("true");
             let longest = at.recorded_position().map_or(0, |position| position.trail.len()) + 1;
-            let plans = all_the_way(&rollout(), &at, &operation(10_000));
+            let plans = flags_back(&at, 10_000);
             prop_assert!(plans.len() <= longest, "{} reductions of {longest} at most", plans.len());
             for plan in plans {
                 let after = plan.outcome(&at);

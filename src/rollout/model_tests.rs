@@ -3,13 +3,13 @@
 //!
 //! Time knows two moments: a step has been baked, or it has not. A crash is a plan that is never sent.
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
 use jiff::Timestamp;
 
 use super::decision::{self, Given, Outcome, Tried};
 use super::declaration::{Flags, Gate, RequiredSignOff, Rollout};
-use super::gradual::{self, Reduction};
+use super::gradual::{self, GivenUp, Reduction};
 use super::plan::{self, Change, NothingToRollBack, Operation, Plan};
 use super::position::SignOff;
 use super::route::{Consent, Destination, Route};
@@ -50,8 +50,8 @@ const PRODUCTION: Rules = Rules {
     step_back: plan::step_back,
     breakers_off: |workload| plan::breakers_off(&rollout(), workload, &both(), &operation(NOW)),
     undo: |workload| plan::undo(Some(&rollout()), &rollout().header.breakers_off(), workload, &operation(NOW)),
-    gradual: |workload| match gradual::next(&rollout(), workload, &BTreeSet::new(), &operation(NOW))? {
-        Reduction::Flags(plan) => Ok(plan),
+    gradual: |workload| match gradual::next(&rollout(), workload, &GivenUp::default(), &operation(NOW))? {
+        Reduction::Recorded(_, plan) | Reduction::Flags(plan) => Ok(plan),
         Reduction::Canary(canary) => unreachable!("there is no {canary}"),
     },
     emergency: |workload| switch_off(workload, NOW),

@@ -23,7 +23,7 @@ use super::template::TemplateChange;
 use super::workload::{FlagSource, FlagValue, Workload};
 
 pub use breakers::breakers_off;
-pub use canary::{abort, arrival, way_out};
+pub use canary::{abort, arrival, reduced, way_out};
 pub use fate::Fate;
 pub use template::{restart, undo};
 

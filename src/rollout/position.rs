@@ -64,7 +64,7 @@ pub struct Taken {
 
 /// A canary to be made smaller. It is written down before that happens, so that a later run knows where to go on, and
 /// since when there is evidence about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reduced {
     pub fewer: Fewer,
     pub operation: String,

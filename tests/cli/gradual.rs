@@ -12,12 +12,12 @@ use crate::harness::proxy::Act;
 use crate::harness::run::Run;
 use crate::harness::{FLAGS, World, files, until};
 
-const TRIGGER: &str = "rollback:\n  - error_rate > 2% for 3s\n";
+pub const TRIGGER: &str = "rollback:\n  - error_rate > 2% for 3s\n";
 
-const HEALTHY: &str = "rules: []";
+pub const HEALTHY: &str = "rules: []";
 const HTTP_FAILS: &str = "rules: [{when: {env: {CB_HTTP_ENABLED: \"true\"}}, set: {error_rate: 20%}}]";
-const CANARY_FAILS: &str = "rules: [{when: {pod: \"storefront-canary-.*\"}, set: {error_rate: 20%}}]";
-const ALL_FAILS: &str = "rules: [{set: {error_rate: 20%}}]";
+pub const CANARY_FAILS: &str = "rules: [{when: {pod: \"storefront-canary-.*\"}, set: {error_rate: 20%}}]";
+pub const ALL_FAILS: &str = "rules: [{set: {error_rate: 20%}}]";
 
 impl World {
     /// A service that was promoted through these phases, and that is judged by this trigger from now on. The same
@@ -49,7 +49,7 @@ impl World {
     }
 
     /// What the history tells of rollbacks.
-    async fn told_of_rollbacks(&self) -> Vec<String> {
+    pub async fn told_of_rollbacks(&self) -> Vec<String> {
         let phase = |place: &Value| place["phase"].as_str().unwrap_or("-").to_owned();
         let line = |entry: &Value| {
             let canary = entry.get("canary").map(|canary| format!(" {} -> {}", canary["from"], canary["to"]));
@@ -61,7 +61,7 @@ impl World {
 }
 
 /// What was reduced and judged, as it was told.
-fn story(run: &Run) -> Vec<String> {
+pub fn story(run: &Run) -> Vec<String> {
     let stderr = crate::harness::redact::redact(&run.stderr);
     let told = ["canary: ", "back at ", "judged: ", "better: "];
     stderr.lines().filter(|line| told.iter().any(|word| line.starts_with(word))).map(str::to_owned).collect()

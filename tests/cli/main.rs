@@ -15,6 +15,7 @@ mod emergency;
 mod evidence;
 mod files;
 mod gradual;
+mod gradual_canary;
 mod harness;
 mod history;
 mod indicators;

@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use super::{NothingToRollBack, Operation, Plan, Record, restorable, restoring};
 use crate::rollout::canary::{self, Aim, Canary, CanaryRecord, Routed};
 use crate::rollout::declaration::{Flags, Rollout};
-use crate::rollout::position::{Position, Taken};
+use crate::rollout::gradual::Fewer;
+use crate::rollout::position::{Position, Reduced, Taken};
 use crate::rollout::standing::StandingPlace;
 use crate::rollout::workload::{FlagValue, Workload};
 
@@ -69,7 +70,10 @@ pub(super) fn resumption(
     place: &StandingPlace,
     operation: &Operation,
 ) -> Option<Plan> {
+    let is_reduced = workload.recorded_position().is_some_and(|position| position.reduced.is_some());
     let canary = match rollout.phases[place.phase].steps[place.step].is_canary() {
+        // What a gradual rollback has taken away does not come back unasked.
+        true if is_reduced => as_before(workload, workload.recorded_canary(), operation),
         true => Some(runs(rollout, workload, (place.phase, place.step), operation)?),
         false => gone(workload, operation),
     };
@@ -86,6 +90,18 @@ pub fn arrival(workload: &Workload, at: Timestamp) -> Option<Plan> {
     Some(Plan { record: Record::Write(Box::new(position)), ..keeping(workload, Some(Box::new(canary))) })
 }
 
+/// The plan that makes the canary smaller, and writes down that this is a reduction. The place stays; its bake begins
+/// anew when the canary has arrived. Nothing else about the canary changes.
+pub fn reduced(workload: &Workload, smaller: Canary, fewer: &Fewer, operation: &Operation) -> Option<Plan> {
+    let record = workload.recorded_canary()?;
+    let aim = Aim::Runs(Canary { arrived: false, ..smaller });
+    let canary = CanaryRecord { operation: operation.id.clone(), aim, ..record.clone() };
+    let reduced = Reduced { fewer: fewer.clone(), operation: operation.id.clone(), at: operation.at };
+    let written = |position: &Position| Position { reduced: Some(reduced), ..position.clone() };
+    let record = workload.recorded_position().map(written).map_or(Record::Keep, |it| Record::Write(Box::new(it)));
+    Some(Plan { record, ..keeping(workload, Some(Box::new(canary))) })
+}
+
 /// The plan that takes the canary away, and the rollout back to where it stood before there was one. Where that is not
 /// known, or an emergency outranks it, only the canary goes. It needs no phase files.
 pub fn abort(workload: &Workload, operation: &Operation) -> Result<Plan, NothingToRollBack> {
@@ -93,7 +109,9 @@ pub fn abort(workload: &Workload, operation: &Operation) -> Result<Plan, Nothing
     let runs = workload.recorded_canary().and_then(CanaryRecord::canary).is_some();
     match workload.recorded_position().filter(|_| runs && workload.emergency.is_none()) {
         Some(position) if !position.trail.is_empty() => {
-            Ok(restoring(workload, position, before_the_canary(position), operation))
+            // Where the record knows no place without one, none is made all the same.
+            let back = restoring(workload, position, before_the_canary(position), operation);
+            Ok(Plan { canary: Some(canary), ..back })
         }
         Some(_) | None => Ok(keeping(workload, Some(canary))),
     }
