@@ -138,7 +138,7 @@ impl CanaryShare {
             match Counted::of(canary, &metric, since) {
                 Ok(own) => {
                     let measured = self.measured(&own, &others);
-                    self.measured = Some(measured);
+                    self.measured = Some(measured).filter(|measured| measured.all_requests > 0);
                     if was_read_often(canary, since) && was_read_often(stable, since) {
                         self.uneven = measured.uneven();
                     }
@@ -204,7 +204,7 @@ impl Counted {
         scope.all_in(metric, |pod| counted.has(pod))?;
         let mut pods = vec![0; moments.len().saturating_sub(1)];
         for series in series()? {
-            for (count, moment) in pods.iter_mut().zip(&moments[1..]) {
+            for (count, moment) in pods.iter_mut().zip(moments.iter().skip(1)) {
                 *count += u64::from(series.points.binary_search_by_key(moment, |point| point.at).is_ok());
             }
         }

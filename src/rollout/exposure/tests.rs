@@ -237,6 +237,17 @@ fn where_there_is_nothing_to_measure_nothing_is_said() {
 }
 
 #[test]
+fn before_any_sample_of_the_new_exposure_nothing_is_measured() {
+    let mut world = world(&[("web-canary-b-1", 10.0)], &TEN, AGE, false);
+    for group in [Some(&mut world.look.judged), world.look.stable.as_mut()].into_iter().flatten() {
+        group.scope.since = Some(at(1_001 + AGE));
+        group.scope.now = at(1_001 + AGE);
+    }
+    let share = world.share();
+    assert_eq!((share.measured, share.uneven), (None, None));
+}
+
+#[test]
 fn the_interval_encloses_the_share_and_knows_of_clumps() {
     for (part, all) in [(0, 1), (0, 1_000), (90, 1_000), (1_000, 1_000), (9_000, 100_000)] {
         let (low, high) = interval(part, all);
