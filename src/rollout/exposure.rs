@@ -203,8 +203,11 @@ impl Counted {
         quality::one_source(&sources, scope, samples)?;
         scope.all_in(metric, |pod| counted.has(pod))?;
         let mut pods = vec![0; moments.len().saturating_sub(1)];
+        let is_live = |pod: &str| scope.pods.as_ref().is_some_and(|live| live.iter().any(|live| live.name == pod));
         for series in series()? {
-            for (count, moment) in pods.iter_mut().zip(moments.iter().skip(1)) {
+            // A pod that has gone is told of for a while longer: it was there as long as it served.
+            let there = if is_live(&series.pod) { pods.len() } else { counted.served_until(&series.pod) };
+            for (count, moment) in pods.iter_mut().zip(moments.iter().skip(1)).take(there) {
                 *count += u64::from(series.points.binary_search_by_key(moment, |point| point.at).is_ok());
             }
         }

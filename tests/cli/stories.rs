@@ -39,7 +39,7 @@ async fn the_strategy_from_shadow_to_everything_with_the_cache() {
     world.story(&["sign-off", "dashboards-reviewed"]).await.expect(0, &[]);
     let run = world.go_on("cache").await;
     run.expect(0, &["trying: check http /readinessz", "cache, step 1 of 3 is entered, 1 canary pod runs it beside 2"]);
-    world.story(&["status"]).await.expect(0, &["cache   canary, step 1 of 3"]);
+    world.story(&["status"]).await.expect(0, &["cache   canary", "cache, step 1 of 3: 1 pod; baked"]);
     world.go_on("cache").await.expect(0, &["cache, step 2 of 3 is entered, 2 canary pods run it beside 2, 50% of all"]);
     world.go_on("cache").await.expect(0, &["cache, step 3 of 3 is entered, every pod is healthy"]);
     world.every_pod_has(&[("CB_CACHE_ENABLED", "true"), ("CB_HTTP_ENABLED", "false")]).await;
@@ -80,7 +80,10 @@ async fn the_strategy_from_target_to_target_to_everything_off() {
     world.story(&["promote", "db"]).await.expect(3, &["held   db is of high risk"]);
     let entered = world.go_on_at_high_risk("db", "all of them only read").await;
     entered.expect(0, &["trying: check ./smoke.sh", "db, step 1 of 2 is entered, 1 canary"]);
-    world.go_on("db").await.expect(0, &["db, step 2 of 2 is entered, every pod is healthy"]);
+    world
+        .go_on_at_high_risk("db", "still only reading")
+        .await
+        .expect(0, &["db, step 2 of 2 is entered, every pod is healthy"]);
     let on = ["CB_CACHE_ENABLED", "CB_HTTP_ENABLED", "CB_DB_ENABLED"];
     world.every_pod_has(&on.map(|flag| (flag, "true"))).await;
     world.check_until("db", 0).await.expect(0, &["complete: db is complete, nothing to do"]);
@@ -165,6 +168,6 @@ async fn a_canary_that_gets_no_traffic() {
     let held = world.check_until("cache", 3).await;
     held.expect(3, &["held   exposure   0%   ~ 33%", "the canary gets next to no traffic", "which Services select"]);
     world.story(&["promote", "cache"]).await.expect(3, &["held   exposure"]);
-    world.story(&["abort"]).await.expect(0, &["the canary is gone"]);
+    world.story(&["abort"]).await.expect(0, &["back at shadow, step 1"]);
     world.every_pod_has(&[("CB_CACHE_ENABLED", "false")]).await;
 }

@@ -207,6 +207,29 @@ fn pods_that_came_in_between_count_from_when_they_came() {
 }
 
 #[test]
+fn pods_that_have_gone_count_as_long_as_they_served() {
+    // Scaled from ten to one in the middle; Prometheus goes on telling of the nine for a while.
+    let mut world = world(&[("web-canary-b-1", 10.0)], &TEN, AGE, false);
+    let stable = world.look.stable.take().unwrap();
+    let mut samples = Samples::on_grid(stable.samples.moments().to_vec());
+    for (metric, found) in stable.samples.answered() {
+        let mut found = found.to_vec();
+        for series in found.iter_mut().filter(|series| series.pod != "web-a-1" && *metric == Metric::Requests) {
+            let last = series.points[20].value;
+            series.points.iter_mut().skip(20).for_each(|point| point.value = last);
+        }
+        samples.insert(metric.clone(), Ok(found));
+    }
+    let mut scope = stable.scope;
+    scope.pods.iter_mut().for_each(|pods| pods.truncate(1));
+    world.look.stable = Some(Group { scope, samples });
+    let share = world.share();
+    let measured = share.measured.unwrap();
+    assert!((measured.share() - measured.expected.unwrap()).abs() < 0.01, "{measured:?}");
+    assert_eq!(share.uneven, None);
+}
+
+#[test]
 fn a_router_gives_its_own_share() {
     let even = |percent: Option<f64>| world(&[("web-canary-b-1", 10.0)], &TEN, AGE, false).routed(percent).share();
     assert_eq!((even(Some(10.0)).routed, even(Some(10.0)).uneven), (Some(0.1), None));

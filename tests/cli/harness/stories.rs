@@ -68,7 +68,7 @@ gates:
 rollback:
   - error_rate > 2% for 2s
   - p95 > 500ms for 2s
-  - stuck_open(cache) for 10s
+  - stuck_open(cache) for 4s
 "#,
     ),
     (
