@@ -230,6 +230,32 @@ fn pods_that_have_gone_count_as_long_as_they_served() {
 }
 
 #[test]
+fn what_a_canary_served_before_it_is_first_told_of_does_not_count() {
+    // It runs for long when its bake begins, and its first sample comes late.
+    let mut world = world(&[("web-canary-b-1", 10.0)], &TEN, 12 * STEP, false);
+    let canary = &world.look.judged;
+    let mut samples = Samples::on_grid(canary.samples.moments().to_vec());
+    for (metric, found) in canary.samples.answered() {
+        let mut found = found.to_vec();
+        for series in &mut found {
+            series.points.drain(..3);
+            if *metric == Metric::Requests {
+                series.points.iter_mut().for_each(|point| point.value += 400.0);
+            }
+        }
+        samples.insert(metric.clone(), Ok(found));
+    }
+    let mut scope = canary.scope.clone();
+    scope.pods.iter_mut().flatten().for_each(|pod| pod.started = at(970));
+    world.look.judged = Group { scope, samples };
+    let share = world.share();
+    let measured = share.measured.unwrap();
+    assert_eq!((measured.canary_requests, measured.all_requests), (450, 4_950));
+    assert!((measured.share() - measured.expected.unwrap()).abs() < 0.001, "{measured:?}");
+    assert_eq!(share.uneven, None);
+}
+
+#[test]
 fn a_router_gives_its_own_share() {
     let even = |percent: Option<f64>| world(&[("web-canary-b-1", 10.0)], &TEN, AGE, false).routed(percent).share();
     assert_eq!((even(Some(10.0)).routed, even(Some(10.0)).uneven), (Some(0.1), None));
