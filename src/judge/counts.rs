@@ -96,6 +96,12 @@ impl<'a> Increments<'a> {
         self.by_pod.keys().copied()
     }
 
+    /// The end of the last block in which a pod counted anything, as a number of blocks.
+    pub fn served_until(&self, pod: &str) -> usize {
+        let last = self.by_pod.get(pod).and_then(|blocks| blocks.iter().rposition(|added| *added > 0));
+        last.map_or(0, |last| last + 1)
+    }
+
     /// All pods together, by block.
     pub fn totals(&self) -> Vec<u64> {
         let mut totals: Vec<u64> = Vec::new();

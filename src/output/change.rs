@@ -153,6 +153,7 @@ pub fn announcement(to: &str, before: &Workload, plan: &Plan) -> String {
         0 if canary.is_some() => return format!("{to}: {}", canary.unwrap_or_default()),
         0 if plan.template.is_some() => format!("{to}: every pod of deployment/{deployment} is replaced"),
         0 => format!("{to}: no flag of deployment/{deployment} changes"),
+        1 => format!("{to}: 1 flag of deployment/{deployment} changes"),
         changes => format!("{to}: {} of deployment/{deployment} change", plural(changes as u64, "flag")),
     };
     canary.map_or(of_flags.clone(), |canary| format!("{of_flags}, {canary}"))

@@ -240,7 +240,7 @@ impl Decision {
         });
         // What was begun was decided then: of what cannot be told now only a trigger that fires stops it.
         let open =
-            |outcome: &Outcome| !self.route.resumes || !matches!(outcome, Outcome::Inconclusive | Outcome::Error);
+            |outcome: &Outcome| !self.route.stays() || !matches!(outcome, Outcome::Inconclusive | Outcome::Error);
         let judged = self.gates.iter().chain(&self.triggers).map(Judged::outcome).filter(open);
         let good = match self.route.destination {
             Destination::Step { .. } | Destination::Adopt { .. } => Outcome::Proceed,

@@ -137,9 +137,12 @@ impl CanaryShare {
             let Ok(others) = Counted::of(stable, &metric, since) else { continue };
             match Counted::of(canary, &metric, since) {
                 Ok(own) => {
+                    let known = own.known.max(others.known);
+                    let (own, others) = (own.from(known), others.from(known));
                     let measured = self.measured(&own, &others);
-                    self.measured = Some(measured);
-                    if was_read_often(canary, since) && was_read_often(stable, since) {
+                    self.measured = Some(measured).filter(|measured| measured.all_requests > 0);
+                    let begun = canary.samples.moments_since(since).get(known).copied();
+                    if begun.is_some_and(|begun| was_read_often(canary, begun) && was_read_often(stable, begun)) {
                         self.uneven = measured.uneven();
                     }
                     return;
@@ -190,6 +193,9 @@ impl Measured {
 struct Counted {
     requests: Vec<u64>,
     pods: Vec<u64>,
+    /// The first block of which it is known what all of them served: a pod that was there before is told of late, and
+    /// its first sample counts what it served before as well.
+    known: usize,
 }
 
 impl Counted {
@@ -203,14 +209,32 @@ impl Counted {
         quality::one_source(&sources, scope, samples)?;
         scope.all_in(metric, |pod| counted.has(pod))?;
         let mut pods = vec![0; moments.len().saturating_sub(1)];
+        let mut known = 0;
         for series in series()? {
-            for (count, moment) in pods.iter_mut().zip(moments.iter().skip(1)) {
-                *count += u64::from(series.points.binary_search_by_key(moment, |point| point.at).is_ok());
-            }
+            let has_point = |moment: &Timestamp| series.points.binary_search_by_key(moment, |point| point.at).is_ok();
+            let first = moments.iter().position(has_point).unwrap_or(moments.len());
+            let live = scope.pods.iter().flatten().find(|live| live.name == series.pod);
+            let (came, gone) = match live {
+                Some(live) if live.started <= since => {
+                    known = known.max(first);
+                    (first, pods.len())
+                }
+                Some(live) => (moments.partition_point(|moment| *moment < live.started).min(first), pods.len()),
+                // One that has gone is told of for a while longer: it was there as long as it served.
+                None => (first, counted.served_until(&series.pod)),
+            };
+            pods.iter_mut().take(gone).skip(came.saturating_sub(1)).for_each(|count| *count += 1);
         }
         let mut requests = counted.totals();
         requests.resize(pods.len(), 0);
-        Ok(Self { requests, pods })
+        Ok(Self { requests, pods, known })
+    }
+
+    /// Without the blocks before this one.
+    fn from(mut self, block: usize) -> Self {
+        self.requests.drain(..block.min(self.requests.len()));
+        self.pods.drain(..block.min(self.pods.len()));
+        self
     }
 
     fn requests(&self) -> u64 {

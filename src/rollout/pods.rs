@@ -83,7 +83,7 @@ fn judged(workload: &Workload, apart: bool) -> impl Iterator<Item = (&Pod, bool)
 }
 
 /// Of a pod that is not ready.
-fn crashes_again_and_again(pod: &Pod) -> bool {
+pub(super) fn crashes_again_and_again(pod: &Pod) -> bool {
     let told = pod.waiting.as_deref().is_some_and(|why| matches!(why, "crash loop" | "CrashLoopBackOff"));
     pod.restarts >= LOOP || told && pod.restarts >= LOOP_IF_TOLD
 }

@@ -186,6 +186,13 @@ impl Route {
         route
     }
 
+    /// Whether it leads to the step that the rollout stands at already, for the sake of its canary: what was decided then
+    /// is carried out, once more or to its end, and no evidence of now has a part in it.
+    pub fn stays(&self) -> bool {
+        let here = self.standing.place.as_ref().map(|place| Destination::Step { phase: place.phase, step: place.step });
+        self.resumes || self.gates_of.is_none() && here == Some(self.destination)
+    }
+
     /// The same standing without what a promotion needs: only the rollback triggers are left to be judged.
     pub fn without_gates(self) -> Self {
         Self { obstacles: Vec::new(), gates_of: None, ..self }

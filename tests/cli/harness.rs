@@ -9,6 +9,7 @@ pub mod files;
 pub mod proxy;
 pub mod redact;
 pub mod run;
+pub mod stories;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};

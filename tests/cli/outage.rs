@@ -167,7 +167,7 @@ async fn a_connection_that_is_half_closed_is_given_up_at_once() {
 }
 
 /// A cluster that this test alone uses, and that ends with it in whatever way that ends.
-struct OwnCluster {
+pub struct OwnCluster {
     name: String,
     directory: PathBuf,
     kubeconfig: PathBuf,
@@ -176,8 +176,8 @@ struct OwnCluster {
 }
 
 impl OwnCluster {
-    fn up() -> Self {
-        let name = format!("outage-{}", std::process::id());
+    pub fn up(name: &str) -> Self {
+        let name = format!("{name}-{}", std::process::id());
         let started = script("up", &name);
         let told = |variable: &str| {
             let line = started.lines().find_map(|line| line.strip_prefix(&format!("{variable}=")));
@@ -189,8 +189,12 @@ impl OwnCluster {
         Self { name, directory, kubeconfig: told("KUBECONFIG").into(), prometheus: told("PROMETHEUS"), api_server }
     }
 
+    pub async fn empty_world(&self) -> World {
+        World::empty_in(self.kubeconfig.clone(), &self.prometheus).await
+    }
+
     async fn world(&self, phases: &[&str]) -> World {
-        World::empty_in(self.kubeconfig.clone(), &self.prometheus).await.slow(phases).await
+        self.empty_world().await.slow(phases).await
     }
 
     /// The API server stops just before it hears of the request.
@@ -222,7 +226,7 @@ fn script(script: &str, name: &str) -> String {
 /// One after the other: a server that hangs hangs for all.
 #[tokio::test]
 async fn a_server_that_hangs_is_asked_again_and_what_it_does_late_is_not_done_twice() {
-    let cluster = OwnCluster::up();
+    let cluster = OwnCluster::up("outage");
 
     let world = cluster.world(&["shadow", "cache", "http"]).await;
     world.api.on_next(1, PATCH, cluster.hangs());

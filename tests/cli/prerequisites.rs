@@ -9,7 +9,7 @@ use crate::harness::{World, files, until};
 
 impl World {
     /// A program in the folder.
-    fn program(&self, name: &str, script: &str) {
+    pub fn program(&self, name: &str, script: &str) {
         self.write(name, &format!("#!/bin/sh\n{script}\n"));
         std::fs::set_permissions(self.path(name), std::fs::Permissions::from_mode(0o755)).unwrap();
     }

@@ -3,6 +3,7 @@
 //! One move at a time, each from what is there: it does not matter how far anybody has come before. More traffic is given
 //! last and taken first, so that none goes where nothing answers.
 
+use super::super::pods::crashes_again_and_again;
 use super::super::router::Unsplittable;
 use super::super::workload::{Health, Workload};
 use super::trouble::CanaryTrouble;
@@ -69,7 +70,8 @@ fn onward(record: &CanaryRecord, canary: &Canary, workload: &Workload) -> Move {
     }
     match beside.replicas.health() {
         Health::Failed(reason) => return Move::Failed(reason),
-        Health::Progressing => return Move::Wait,
+        // It runs nothing but the change: what calls for a rollback of a canary that has arrived ends its way there.
+        Health::Progressing => return crash_loop(workload).map_or(Move::Wait, Move::Failed),
         Health::Healthy if !has_pods(canary, workload) => return Move::Wait,
         Health::Healthy => {}
     }
@@ -91,6 +93,12 @@ fn away(record: &CanaryRecord, workload: &Workload, restored: bool) -> Move {
         _ if workload.canary.is_empty() => Move::Done,
         _ => Move::Wait,
     }
+}
+
+/// A pod of it that crashes again and again.
+fn crash_loop(workload: &Workload) -> Option<String> {
+    let pod = workload.live_canary().find(|pod| !pod.ready && crashes_again_and_again(pod))?;
+    Some(format!("{} crashes again and again", pod.name))
 }
 
 /// Whether its pods are there and run what they are to run.

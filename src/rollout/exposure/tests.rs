@@ -131,16 +131,6 @@ const TEN: [(&str, f64); 10] = [
 ];
 
 #[test]
-fn nothing_is_measured_before_the_evidence_begins() {
-    let mut early = world(&[("web-canary-a-1", 10.0)], &TEN, 60, false);
-    for group in [&mut early.look.judged].into_iter().chain(&mut early.look.stable) {
-        group.scope.since = group.scope.now.checked_add(Duration::from_secs(60)).ok();
-    }
-    let share = early.share();
-    assert_eq!(share.uneven, None);
-}
-
-#[test]
 fn the_measured_share_is_held_against_that_of_the_pods() {
     let cases = [
         (10.0, None, "as many as every other pod"),
@@ -217,6 +207,55 @@ fn pods_that_came_in_between_count_from_when_they_came() {
 }
 
 #[test]
+fn pods_that_have_gone_count_as_long_as_they_served() {
+    // Scaled from ten to one in the middle; Prometheus goes on telling of the nine for a while.
+    let mut world = world(&[("web-canary-b-1", 10.0)], &TEN, AGE, false);
+    let stable = world.look.stable.take().unwrap();
+    let mut samples = Samples::on_grid(stable.samples.moments().to_vec());
+    for (metric, found) in stable.samples.answered() {
+        let mut found = found.to_vec();
+        for series in found.iter_mut().filter(|series| series.pod != "web-a-1" && *metric == Metric::Requests) {
+            let last = series.points[20].value;
+            series.points.iter_mut().skip(20).for_each(|point| point.value = last);
+        }
+        samples.insert(metric.clone(), Ok(found));
+    }
+    let mut scope = stable.scope;
+    scope.pods.iter_mut().for_each(|pods| pods.truncate(1));
+    world.look.stable = Some(Group { scope, samples });
+    let share = world.share();
+    let measured = share.measured.unwrap();
+    assert!((measured.share() - measured.expected.unwrap()).abs() < 0.01, "{measured:?}");
+    assert_eq!(share.uneven, None);
+}
+
+#[test]
+fn what_a_canary_served_before_it_is_first_told_of_does_not_count() {
+    // It runs for long when its bake begins, and its first sample comes late.
+    let mut world = world(&[("web-canary-b-1", 10.0)], &TEN, 12 * STEP, false);
+    let canary = &world.look.judged;
+    let mut samples = Samples::on_grid(canary.samples.moments().to_vec());
+    for (metric, found) in canary.samples.answered() {
+        let mut found = found.to_vec();
+        for series in &mut found {
+            series.points.drain(..3);
+            if *metric == Metric::Requests {
+                series.points.iter_mut().for_each(|point| point.value += 400.0);
+            }
+        }
+        samples.insert(metric.clone(), Ok(found));
+    }
+    let mut scope = canary.scope.clone();
+    scope.pods.iter_mut().flatten().for_each(|pod| pod.started = at(970));
+    world.look.judged = Group { scope, samples };
+    let share = world.share();
+    let measured = share.measured.unwrap();
+    assert_eq!((measured.canary_requests, measured.all_requests), (450, 4_950));
+    assert!((measured.share() - measured.expected.unwrap()).abs() < 0.001, "{measured:?}");
+    assert_eq!(share.uneven, None);
+}
+
+#[test]
 fn a_router_gives_its_own_share() {
     let even = |percent: Option<f64>| world(&[("web-canary-b-1", 10.0)], &TEN, AGE, false).routed(percent).share();
     assert_eq!((even(Some(10.0)).routed, even(Some(10.0)).uneven), (Some(0.1), None));
@@ -247,12 +286,14 @@ fn where_there_is_nothing_to_measure_nothing_is_said() {
 }
 
 #[test]
-fn a_canary_that_has_arrived_since_the_last_sample_has_nothing_to_show() {
+fn before_any_sample_of_the_new_exposure_nothing_is_measured() {
     let mut world = world(&[("web-canary-b-1", 10.0)], &TEN, AGE, false);
     for group in [Some(&mut world.look.judged), world.look.stable.as_mut()].into_iter().flatten() {
-        group.scope.since = Some(at(1_000 + AGE + STEP));
+        group.scope.since = Some(at(1_001 + AGE));
+        group.scope.now = at(1_001 + AGE);
     }
-    assert_eq!(world.share().uneven, None);
+    let share = world.share();
+    assert_eq!((share.measured, share.uneven), (None, None));
 }
 
 #[test]

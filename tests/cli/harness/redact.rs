@@ -13,7 +13,7 @@ static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"shop-[0-9a-f]{8}", "shop"),
         (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
         // Pods and the pattern for all of them; two templates may be there at once.
-        (r"(storefront|updog)-[0-9a-z]{6,10}-[0-9a-z]{5}\b", "$1-POD"),
+        (r"(storefront|updog)(-canary)?-[0-9a-z]{6,10}-[0-9a-z]{5}\b", "$1$2-POD"),
         (r"(storefront|updog)-([0-9a-z]{6,10}|\([0-9a-z|]+\))-\[a-z0-9\]\{5\}", "$1-PODS"),
         (r#"ReplicaSet "(storefront|updog)-[0-9a-z]+""#, "ReplicaSet \"$1-HASH\""),
         (r#"("resourceVersion": ?)"\d+""#, "$1\"VERSION\""),
