@@ -128,7 +128,7 @@ impl Cluster {
                 self.find_beside(&deployment, &workload.container, &flags),
                 futures_util::future::OptionFuture::from(router.map(|router| self.find_split(router)))
             );
-            (workload.beside, workload.split) = (beside?, split.transpose()?);
+            (workload.beside, workload.split) = (beside?, split);
         }
         Ok(Found { workload, clock_offset })
     }

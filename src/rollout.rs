@@ -4,6 +4,8 @@
 //! It does not know how any of them is read, judged, printed or applied.
 
 #[cfg(test)]
+mod canary_model_tests;
+#[cfg(test)]
 mod model_tests;
 #[cfg(test)]
 mod requirement_tests;

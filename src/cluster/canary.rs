@@ -37,15 +37,16 @@ impl Cluster {
         }
     }
 
-    /// How the router divides the traffic; what does not pass is told as something that it is not.
-    pub(super) async fn find_split(&self, router: &Router) -> Result<Result<Split, Unsplittable>, Error> {
-        match self.split(router).await {
-            Err(error) if !error.is_transient() => {
-                let detail = error.refusal().map_or_else(|| error.to_string(), ToString::to_string);
-                Ok(Err(Unsplittable::Unreadable { router: router.object(), detail }))
-            }
-            found => found,
-        }
+    /// How the router divides the traffic. No error of it is one of the whole look: what needs no router goes on.
+    pub(super) async fn find_split(&self, router: &Router) -> Result<Split, Unsplittable> {
+        self.split(router).await.unwrap_or_else(|error| {
+            let detail = error.refusal().map_or_else(|| error.to_string(), ToString::to_string);
+            let router = router.object();
+            Err(match error.is_transient() {
+                true => Unsplittable::Unanswered { router, detail },
+                false => Unsplittable::Unreadable { router, detail },
+            })
+        })
     }
 
     /// Makes the canary, of the live Deployment as it is now.
@@ -122,7 +123,8 @@ impl Cluster {
         self.patch(&workload.deployment, &patch, false).await.map(drop)
     }
 
-    /// The live Deployment with every field, also those that this program does not know.
+    /// The live Deployment with every field, also those that this program does not know; where no emergency has come
+    /// since it was looked at.
     async fn live(&self, workload: &Workload, canary: &Canary) -> Result<Value, Error> {
         let name = &workload.deployment;
         let request = Request::new(path_of::<Deployment>(&self.namespace)).get(name, &GetParams::default());
@@ -131,7 +133,8 @@ impl Cluster {
         let typed: Deployment =
             serde_json::from_value(live.clone()).map_err(|source| unread(Refusal::Decode { source }))?;
         let wanted = canary.flags.keys().cloned().collect();
-        if template::fingerprint(&typed, &workload.container, &wanted) == canary.template {
+        let in_force = annotation::emergency(&typed).is_some();
+        if !in_force && template::fingerprint(&typed, &workload.container, &wanted) == canary.template {
             return Ok(live);
         }
         Err(Error::TemplateChanged { namespace: self.namespace.clone(), name: name.clone() })

@@ -15,12 +15,15 @@ use crate::output::canary::{about_to, trouble};
 use crate::rollout::canary::{self, Aim, CanaryRecord, CanaryTrouble, Move, canary_of};
 use crate::rollout::plan;
 use crate::rollout::progress::Goal;
+use crate::rollout::router::Unsplittable;
 use crate::rollout::workload::Workload;
 
 /// So often its Deployment is brought to the record; who changes it again does so every time.
 const OFTEN_ENOUGH: u32 = 5;
 /// Between two looks while pods come or go.
 const PAUSE: Duration = Duration::from_millis(500);
+/// So often in a row a router may be somebody else's version before its traffic is no longer waited for.
+const CONFLICTS: usize = 3;
 
 /// A canary that is to become what is recorded of it.
 pub(super) struct Bringing<'a> {
@@ -115,7 +118,7 @@ impl Bringing<'_> {
     async fn turn(&self, progress: &mut Progress) -> Result<Turn, (ClusterError, Option<Box<Workload>>)> {
         let Found { workload, clock_offset } = self.cluster.read(self.target).await.map_err(|error| (error, None))?;
         let seen = Box::new(workload);
-        if !self.is_ours(&seen) {
+        if !(self.still_ours)(&seen) {
             return Ok(Turn::Stop(Why::Overtaken, seen));
         }
         let moved = canary::next(self.record, &seen, progress.restored);
@@ -130,13 +133,17 @@ impl Bringing<'_> {
                 let written = self.write_down(&seen, shared_now(clock_offset)).await;
                 return written.map(|after| Turn::Done(Box::new(after))).map_err(|error| (error, Some(seen)));
             }
+            Move::Overtaken => return Ok(Turn::Stop(Why::Overtaken, seen)),
             Move::Failed(reason) => return Ok(Turn::Stop(Why::Failed(reason.clone()), seen)),
             Move::Blocked(trouble) => {
                 let trouble = trouble.clone();
-                self.spare_the_users(&seen).await;
+                self.spare_the_users(progress).await;
                 return Ok(Turn::Stop(Why::Blocked(trouble), seen));
             }
             Move::Wait => {
+                if matches!(seen.split, Some(Err(Unsplittable::Unanswered { .. }))) {
+                    self.spare_the_users(progress).await;
+                }
                 return Ok(match progress.overdue(self, &seen) {
                     Some(reason) => Turn::Stop(Why::Failed(reason), seen),
                     None => Turn::Pause,
@@ -146,7 +153,7 @@ impl Bringing<'_> {
                 let reason = format!("something changes deployment/{} again and again", canary_of(&seen.deployment));
                 return Ok(Turn::Stop(Why::Failed(reason), seen));
             }
-            Move::Make | Move::Adapt | Move::Delete => self.change_the_deployment(&moved, &seen).await,
+            Move::Make | Move::Adapt | Move::Delete | Move::Revoke => self.change_the_deployment(&moved, &seen).await,
             Move::Give { percent } => self.give(&seen, Some(*percent)).await,
             Move::Restore => {
                 progress.restored = true;
@@ -160,21 +167,15 @@ impl Bringing<'_> {
             }
             Err(error) => {
                 progress.restored = false;
-                if matches!(moved, Move::Restore | Move::Give { .. }) && !error.is_transient() {
-                    self.spare_the_users(&seen).await;
+                progress.refusals += 1;
+                // The next look may know the version that this one did not.
+                let passes = error.is_conflict() && progress.refusals < CONFLICTS;
+                if matches!(moved, Move::Restore) && !passes {
+                    self.spare_the_users(progress).await;
                 }
                 Err((error, Some(seen)))
             }
         }
-    }
-
-    /// Whether the record is still the one that is carried out: it changes once more at the very end.
-    fn is_ours(&self, seen: &Workload) -> bool {
-        let recorded = match seen.recorded_canary() {
-            Some(found) => found.operation == self.record.operation,
-            None => self.record.aim == Aim::Gone && seen.canary_record.is_none(),
-        };
-        recorded && (self.still_ours)(seen)
     }
 
     /// Writes down that the canary runs as recorded, from when its bake counts; or forgets the one that is gone.
@@ -199,6 +200,7 @@ impl Bringing<'_> {
         match (moved, self.record.canary(), &seen.beside) {
             (Move::Make, Some(canary), _) => self.cluster.make_canary(seen, canary, router, false).await,
             (Move::Adapt, Some(canary), Some(beside)) => self.cluster.adapt_canary(seen, beside, canary, router).await,
+            (Move::Revoke, _, Some(beside)) => self.cluster.switch_canary_to_stable(seen, beside).await,
             (Move::Delete, _, Some(beside)) => self.cluster.delete_canary(seen, beside).await,
             _ => Ok(()),
         }
@@ -215,18 +217,29 @@ impl Bringing<'_> {
 
     /// A canary that is to go, and that a router may still send traffic to, gets the values of the stable pods: without
     /// its pods those requests would fail.
-    async fn spare_the_users(&self, seen: &Workload) {
-        let Some(beside) = seen.beside.as_ref().filter(|beside| beside.is_ours && self.record.aim == Aim::Gone) else {
+    async fn spare_the_users(&self, progress: &mut Progress) {
+        if self.record.aim != Aim::Gone || progress.spared {
             return;
-        };
+        }
         let printer = &self.context.printer;
-        let switch = async || self.cluster.switch_canary_to_stable(seen, beside).await;
+        let switch = async || {
+            let Found { workload: seen, .. } = self.cluster.read(self.target).await?;
+            match seen.beside.as_ref().filter(|beside| beside.is_ours && !beside.terminating) {
+                Some(beside) => self.cluster.switch_canary_to_stable(&seen, beside).await.map(|()| true),
+                None => Ok(false),
+            }
+        };
         let told = |error: &ClusterError| printer.retrying(error);
         match retry(self.deadline, &mut std::future::pending(), told, switch).await {
-            Ok(()) => printer.tell(&format!(
-                "deployment/{} stays, with the values of the stable pods: the router may still send it traffic",
-                canary_of(&seen.deployment)
-            )),
+            Ok(is_there) => {
+                progress.spared = true;
+                if is_there {
+                    printer.tell(&format!(
+                        "deployment/{} stays, with the values of the stable pods: the router may still send it traffic",
+                        canary_of(&self.target.deployment)
+                    ));
+                }
+            }
             Err(error) => printer.warn(&error),
         }
     }
@@ -238,6 +251,10 @@ struct Progress {
     restored: bool,
     /// How often its Deployment was brought to the record.
     adapted: u32,
+    /// The canary that is to go has the values of the stable pods.
+    spared: bool,
+    /// How many changes were refused.
+    refusals: usize,
     told: Option<String>,
     telling: Telling,
     standstill: Standstill,
@@ -248,6 +265,8 @@ impl Progress {
         Self {
             restored: false,
             adapted: 0,
+            spared: false,
+            refusals: 0,
             told: None,
             telling: Telling::new(deadline),
             standstill: Standstill::default(),

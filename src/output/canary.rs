@@ -71,7 +71,9 @@ pub fn unsplittable(why: &Unsplittable) -> String {
                 "nothing in {router} leads to Service {service}: declare its stable Service (traffic: in rollout.yaml)"
             )
         }
-        Unsplittable::Unreadable { router, detail } => format!("{router} cannot be read: {detail}"),
+        Unsplittable::Unreadable { router, detail } | Unsplittable::Unanswered { router, detail } => {
+            format!("{router} cannot be read: {detail}")
+        }
     }
 }
 
@@ -84,7 +86,8 @@ pub fn about_to(moved: &Move, deployment: &str, router: Option<&str>) -> Option<
         Move::Make => Some(format!("deployment/{deployment} is made")),
         Move::Adapt => Some(format!("deployment/{deployment} is brought to what is recorded")),
         Move::Delete => Some(format!("deployment/{deployment} is deleted")),
-        Move::Wait | Move::Done | Move::Failed(_) | Move::Blocked(_) => None,
+        Move::Revoke => Some(format!("an emergency is in force: deployment/{deployment} gets the stable pods' values")),
+        Move::Wait | Move::Done | Move::Failed(_) | Move::Blocked(_) | Move::Overtaken => None,
     }
 }
 

@@ -62,6 +62,8 @@ pub enum Unsplittable {
     NoBackend { router: String, service: String },
     /// It cannot be read as what it should be.
     Unreadable { router: String, detail: String },
+    /// Asking again may help; whatever needs no router does not wait for it.
+    Unanswered { router: String, detail: String },
 }
 
 impl Router {

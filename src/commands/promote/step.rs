@@ -204,7 +204,8 @@ impl Promotion<'_> {
         record: &CanaryRecord,
         (deadline, interrupted): (Instant, &mut (impl Future<Output = ()> + Unpin)),
     ) -> Result<Result<(), String>, Error> {
-        let still_ours = |seen: &Workload| seen.emergency.is_none();
+        // One that runs is taken back from by its emergency itself.
+        let still_ours = |seen: &Workload| seen.emergency.is_none() || record.canary().is_some();
         let bringing = Bringing {
             context: self.context,
             cluster: self.cluster,

@@ -21,26 +21,45 @@ pub enum Move {
     /// Bring the Deployment that is there to the record.
     Adapt,
     Delete,
-    /// Pods come or go.
+    /// An emergency outranks the record: what it has not reached gets the values of the stable pods.
+    Revoke,
+    /// Pods come or go, or the router does not answer for now.
     Wait,
     /// It is as recorded.
     Done,
     /// It cannot become so.
     Failed(String),
     Blocked(CanaryTrouble),
+    /// Something else was decided since.
+    Overtaken,
 }
 
 /// The next move. `restored` says that the weights were put back already.
 pub fn next(record: &CanaryRecord, workload: &Workload, restored: bool) -> Move {
-    match &record.aim {
-        Aim::Runs(canary) => onward(record, canary, workload),
-        Aim::Gone => away(record, workload, restored),
+    match (&workload.canary_record, &record.aim) {
+        // Somebody else has brought it to its end; what has come since is theirs.
+        (None, Aim::Gone) => Move::Done,
+        (Some(Ok(found)), Aim::Gone) if found.operation == record.operation => away(record, workload, restored),
+        (Some(Ok(found)), Aim::Runs(canary)) if found.operation == record.operation => match &workload.emergency {
+            None => onward(record, canary, workload),
+            Some(_) if escaped(workload) => Move::Revoke,
+            Some(_) => Move::Overtaken,
+        },
+        _ => Move::Overtaken,
     }
+}
+
+/// Whether the canary runs a breaker otherwise than the stable pods: it was made while the emergency looked for it.
+fn escaped(workload: &Workload) -> bool {
+    let (Some(beside), Some(position)) = (&workload.beside, workload.recorded_position()) else { return false };
+    let differs = |flag| beside.flags.get(flag) != workload.flags.get(flag);
+    beside.is_ours && !beside.terminating && position.off.keys().any(differs)
 }
 
 fn onward(record: &CanaryRecord, canary: &Canary, workload: &Workload) -> Move {
     let share = match (&record.route, canary.percent, &workload.split) {
         (Some(route), Some(percent), Some(Ok(split))) => Some((&route.router, percent, split.percent)),
+        (Some(_), Some(_), Some(Err(Unsplittable::Unanswered { .. }))) => return Move::Wait,
         (Some(_), Some(_), Some(Err(detail))) => {
             return Move::Blocked(CanaryTrouble::Unsplittable { detail: detail.clone() });
         }
@@ -84,6 +103,7 @@ fn onward(record: &CanaryRecord, canary: &Canary, workload: &Workload) -> Move {
 fn away(record: &CanaryRecord, workload: &Workload, restored: bool) -> Move {
     match (&record.route, &workload.split) {
         (Some(route), Some(Ok(split))) if !restored && split.weights != route.weights => return Move::Restore,
+        (_, Some(Err(Unsplittable::Unanswered { .. }))) => return Move::Wait,
         // Of a router that has gone nothing is left to restore; one that cannot be read may still send traffic.
         (_, None | Some(Ok(_) | Err(Unsplittable::Missing { .. }))) => {}
         (_, Some(Err(detail))) => return Move::Blocked(CanaryTrouble::Unsplittable { detail: detail.clone() }),
