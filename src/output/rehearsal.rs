@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::canary::share;
 use super::obstacle::{obstacle, value_text};
 use super::words::{duration, plural};
 use super::{Report, SCHEMA, table};
 use crate::error::ExitStatus;
 use crate::judge::verdict::seconds;
+use crate::rollout::canary::canary_of;
 use crate::rollout::decision::Outcome;
 use crate::rollout::declaration::Rollout;
 use crate::rollout::name::FlagName;
-use crate::rollout::rehearsal::{Answer, Finding, Permission, Rehearsal};
+use crate::rollout::rehearsal::{Action, Answer, Finding, Permission, Rehearsal, Trial};
 use crate::rollout::replacement::Course;
 use crate::rollout::workload::Workload;
 
@@ -30,6 +32,9 @@ pub struct RehearsalReport {
     outcome: &'static str,
     exit: u8,
     requests: Vec<Tried>,
+    /// Requests about a canary, those of the promotion first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    canary: Vec<TriedOut>,
     permissions: Vec<Reviewed>,
     course: Option<Course>,
     #[serde(rename = "within_seconds", serialize_with = "seconds")]
@@ -42,6 +47,13 @@ pub struct RehearsalReport {
 #[derive(Debug, Clone, Serialize)]
 struct Tried {
     commands: Vec<String>,
+    accepted: bool,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct TriedOut {
+    #[serde(flatten)]
+    trial: Trial,
     accepted: bool,
 }
 
@@ -85,6 +97,11 @@ impl RehearsalReport {
                 .iter()
                 .map(|(form, answer)| Tried { commands: form.commands.clone(), accepted: *answer == Answer::Accepted })
                 .collect(),
+            canary: rehearsal
+                .trials
+                .iter()
+                .map(|(trial, answer)| TriedOut { trial: trial.clone(), accepted: *answer == Answer::Accepted })
+                .collect(),
             permissions: rehearsal
                 .permissions
                 .iter()
@@ -96,23 +113,29 @@ impl RehearsalReport {
             course: rehearsal.course.clone(),
             within: rollout.header.rollback_within,
             findings: rehearsal.findings.iter().map(found).collect(),
-            summary: summary(outcome, &from),
+            summary: summary(rehearsal, &from),
             from,
         }
     }
 
     /// What a promotion says of a rehearsal that let it go on: a line, and one for each note.
     pub fn passed(&self) -> Vec<String> {
-        let mut parts = vec![plural(self.requests.len() as u64, "request")];
+        let back = self.canary.iter().filter(|tried| !tried.trial.action.leads_on()).count();
+        let mut parts = vec![plural((self.requests.len() + back) as u64, "request")];
         parts.extend(self.course.as_ref().map(|course| format!("about {}", duration(course.expected))));
         parts.push(format!("allowed for {}", self.by));
-        let mut lines = vec![format!("way back rehearsed: {}, nothing in the way", parts.join(", "))];
+        let what = if back < self.canary.len() { "canary and way back rehearsed" } else { "way back rehearsed" };
+        let mut lines = vec![format!("{what}: {}, nothing in the way", parts.join(", "))];
         lines.extend(table::lines(&[], &[], self.findings.iter().map(Found::row)));
         lines
     }
 
     fn time(&self, course: &Course) -> String {
         let Course { waves, wave, expected } = course;
+        if *waves == 0 && !expected.is_zero() {
+            let (expected, most) = (duration(*expected), duration(self.within));
+            return format!("about {expected}, {most} at most: only the canary's pods end");
+        }
         let waves = plural(u64::from(*waves), "wave");
         format!("about {}, {} at most: {waves} of {}", duration(*expected), duration(self.within), duration(*wave))
     }
@@ -123,11 +146,15 @@ impl RehearsalReport {
         let accepted = self.requests.iter().filter(|tried| tried.accepted);
         let mut rows: Vec<Vec<String>> =
             accepted.map(|tried| row(tried.commands.join(", "), "the API server would take it".to_owned())).collect();
+        let tried = self.canary.iter().filter(|tried| tried.accepted);
+        rows.extend(
+            tried.map(|TriedOut { trial, .. }| row(trial.object.clone(), format!("can {}", done(trial.action)))),
+        );
         let allowed: Vec<String> = self
             .permissions
             .iter()
             .filter(|review| review.allowed == Some(true))
-            .map(|review| format!("{} {}", review.permission.verb, review.permission.resource))
+            .map(|review| format!("{} {}", review.permission.verb, object(&review.permission)))
             .collect();
         if !allowed.is_empty() {
             rows.push(row("permissions".to_owned(), format!("{} may {}", self.by, allowed.join(", "))));
@@ -157,13 +184,36 @@ impl Found {
     }
 }
 
-fn summary(outcome: Outcome, from: &str) -> String {
+fn summary(rehearsal: &Rehearsal, from: &str) -> String {
+    let outcome = rehearsal.outcome();
     let word = outcome.word();
+    let mut worst = rehearsal.findings.iter().filter(|finding| finding.outcome() == outcome);
+    let of_the_step = worst.all(Finding::is_of_the_step);
     match outcome {
         Outcome::Proceed | Outcome::NothingToDo => format!("{word}: nothing is in the way back from {from}"),
+        Outcome::Held | Outcome::RollBack if of_the_step => format!("{word}: {from} cannot be entered"),
         Outcome::Held | Outcome::RollBack => format!("{word}: the way back from {from} is barred"),
+        Outcome::Error if of_the_step => format!("{word}: whether {from} can be entered could not be looked at"),
         Outcome::Error => format!("{word}: not all of the way back from {from} could be looked at"),
         Outcome::Inconclusive => format!("{word}: the way back from {from} is not known well enough yet"),
+    }
+}
+
+/// What a permission is for: `deployments/web-canary`, or the kind alone.
+fn object(permission: &Permission) -> String {
+    let name = permission.name.iter().map(|name| format!("/{name}"));
+    std::iter::once(permission.resource.to_owned()).chain(name).collect()
+}
+
+/// What can be done, after "can" and "cannot".
+fn done(action: Action) -> String {
+    match action {
+        Action::Make => "be made".to_owned(),
+        Action::Adapt => "be changed".to_owned(),
+        Action::Give { percent } => format!("give {} to the canary", share(percent)),
+        Action::SwitchOff => "be switched off".to_owned(),
+        Action::Restore => "get its weights back".to_owned(),
+        Action::Delete => "be deleted".to_owned(),
     }
 }
 
@@ -186,9 +236,17 @@ fn found(finding: &Finding, workload: &Workload) -> (String, String) {
             (commands.join(", "), format!("refused: {message}: change what refuses it, before it is needed"))
         }
         Finding::Unanswered { commands, message } => (commands.join(", "), format!("{message}: try again")),
-        Finding::NotAllowed { permission: Permission { verb, resource, for_history } } => {
+        Finding::CanaryRefused { trial, message } => {
+            let cannot = done(trial.action);
+            (trial.object.clone(), format!("cannot {cannot}: {message}: change what refuses it, before it is needed"))
+        }
+        Finding::CanaryUnanswered { trial, message } => {
+            (trial.object.clone(), format!("whether it can {} is not known: {message}: try again", done(trial.action)))
+        }
+        Finding::NotAllowed { permission: Permission { verb, resource, name, for_history } } => {
             let consequence = if *for_history { ", or nothing remembers a rollback" } else { "" };
-            let needs = format!("needs `{verb}` on {resource} in namespace {namespace}: {ROLE}{consequence}");
+            let of = name.as_ref().map(|name| format!(" for {name}")).unwrap_or_default();
+            let needs = format!("needs `{verb}` on {resource} in namespace {namespace}{of}: {ROLE}{consequence}");
             ("permissions".to_owned(), needs)
         }
         Finding::Unseen { resource, forbidden: true, .. } => (
@@ -201,6 +259,22 @@ fn found(finding: &Finding, workload: &Workload) -> (String, String) {
             format!("resourcequota/{quota}"),
             format!(
                 "{resource}: no room for one more pod: raise it, or let old ones go first (maxSurge 0, maxUnavailable 1)"
+            ),
+        ),
+        Finding::NoRoomForCanary { quota, resource, room, pods, surge } => {
+            let pods = plural(u64::from(*pods), "canary pod");
+            let beside = match surge {
+                0 => String::new(),
+                surge => format!(" beside the {} that a rollback may add", plural(u64::from(*surge), "pod")),
+            };
+            let text = format!("{resource}: room for {room} more, and {pods} are to come{beside}: raise it");
+            (format!("resourcequota/{quota}"), text)
+        }
+        Finding::CanaryAutoscaled { name } => (
+            format!("horizontalpodautoscaler/{name}"),
+            format!(
+                "would change the number of pods of deployment/{}: take it away first",
+                canary_of(&workload.deployment)
             ),
         ),
         Finding::ShutOut { quota, resource } => (
@@ -232,20 +306,39 @@ fn found(finding: &Finding, workload: &Workload) -> (String, String) {
         Finding::TwoControllers { object } => {
             (object.clone(), format!("steers deployment/{} as well: take it away first", workload.deployment))
         }
-        Finding::Autoscaled { name, most, course } => {
+        Finding::Autoscaled { name, most, counts_canary, course } => {
             let then = course.as_ref().map(|course| format!(": then about {}", duration(course.expected)));
+            let counts = match counts_canary {
+                true => {
+                    "; it counts the canary's pods among the stable ones, and whenever it scales those, the canary's \
+                     part of all pods is another"
+                }
+                false => "",
+            };
             (
                 format!("horizontalpodautoscaler/{name}"),
-                format!("may make it {}{}", plural(u64::from(*most), "pod"), then.unwrap_or_default()),
+                format!("may make it {}{}{counts}", plural(u64::from(*most), "pod"), then.unwrap_or_default()),
             )
         }
-        Finding::Budget { name, disruptions_allowed } => (
-            format!("poddisruptionbudget/{name}"),
-            format!("lets {disruptions_allowed} pods be evicted: a rolling update does not ask it"),
-        ),
+        Finding::Budget { name, disruptions_allowed, of_canary } => {
+            let counts = if *of_canary { "; it counts the canary's pods as well" } else { "" };
+            (
+                format!("poddisruptionbudget/{name}"),
+                format!("lets {disruptions_allowed} pods be evicted: a rolling update does not ask it{counts}"),
+            )
+        }
         Finding::AllAtOnce => {
             (deployment(), "strategy Recreate: every change, a rollback too, stops all pods at once".to_owned())
         }
+        Finding::TooSlow { course, within } if course.waves == 0 => (
+            "time".to_owned(),
+            format!(
+                "about {} until the canary's pods have ended, {} at most: shorten terminationGracePeriodSeconds, or raise \
+                 rollback_within",
+                duration(course.expected),
+                duration(*within)
+            ),
+        ),
         Finding::TooSlow { course, within } => (
             "time".to_owned(),
             format!(
