@@ -262,12 +262,9 @@ fn found(finding: &Finding, workload: &Workload) -> (String, String) {
             ),
         ),
         Finding::NoRoomForCanary { quota, resource, room, pods, surge } => {
-            let pods = plural(u64::from(*pods), "canary pod");
-            let beside = match surge {
-                0 => String::new(),
-                surge => format!(" beside the {} that a rollback may add", plural(u64::from(*surge), "pod")),
-            };
-            let text = format!("{resource}: room for {room} more, and {pods} are to come{beside}: raise it");
+            let beside = if *surge > 0 { " beside a rollback" } else { "" };
+            let all = pods + surge;
+            let text = format!("{resource}: room for {room} of the {all} more that a canary{beside} takes: raise it");
             (format!("resourcequota/{quota}"), text)
         }
         Finding::CanaryAutoscaled { name } => (

@@ -332,7 +332,7 @@ fn time(
         quota: quota.name.clone(),
         resource: limit.resource.clone(),
         room: 0,
-        pods: added,
+        pods: 1,
         surge: 0,
     }));
     let shut_out = replacement.footprint.shut_out(quotas).filter(|_| replicas > 0);

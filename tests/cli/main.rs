@@ -21,6 +21,7 @@ mod indicators;
 mod layers;
 mod many;
 mod obstacles;
+mod obstacles_canary;
 mod outage;
 mod pause;
 mod permissions;

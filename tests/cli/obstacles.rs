@@ -130,23 +130,6 @@ async fn is_inconclusive_while_the_service_rolls_out() {
 }
 
 #[tokio::test]
-async fn a_step_for_a_part_of_the_service_is_refused() {
-    let world = World::new().await;
-    world.edit(
-        "phases/20-cache.yaml",
-        "- {expose: full, bake: 0s}",
-        "- {expose: {pods: 1}, bake: 0s}\n  - {expose: full, bake: 0s}",
-    );
-    world.promote_through(&["shadow"]).await;
-    let run = world.cbctl(&["promote", "cache"]).await;
-    run.expect(
-        3,
-        &["cache, step 1 of 2 exposes a part of the service; this version can only expose all of it (expose: full)"],
-    );
-    assert!(run.writes().is_empty(), "{run}");
-}
-
-#[tokio::test]
 async fn waits_for_the_bake_and_names_the_time_that_is_left() {
     let world = World::new().await;
     world.edit("phases/10-shadow.yaml", "bake: 0s", "bake: 1h");

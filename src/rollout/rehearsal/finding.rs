@@ -59,7 +59,7 @@ pub enum Finding {
         quota: String,
         resource: String,
     },
-    /// So many pods as there is room for are too few for the canary's pods beside one that a rolling update adds.
+    /// A quota has less room than what the canary adds, and a rolling update beside it.
     NoRoomForCanary {
         quota: String,
         resource: String,
