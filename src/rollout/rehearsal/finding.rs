@@ -166,7 +166,21 @@ impl Finding {
             }
             Self::NoRoomForCanary { .. } | Self::CanaryAutoscaled { .. } => true,
             Self::Obstacle { obstacle } => matches!(obstacle, Obstacle::Canary { .. }),
-            _ => false,
+            Self::Refused { .. }
+            | Self::Unanswered { .. }
+            | Self::Unseen { .. }
+            | Self::NoRoom { .. }
+            | Self::ShutOut { .. }
+            | Self::LittleRoom { .. }
+            | Self::SwitchedOnByApply { .. }
+            | Self::TakenBackByApply { .. }
+            | Self::ManagedBy { .. }
+            | Self::TwoControllers { .. }
+            | Self::Autoscaled { .. }
+            | Self::Budget { .. }
+            | Self::AllAtOnce
+            | Self::TooSlow { .. }
+            | Self::Unmeasured => false,
         }
     }
 }
