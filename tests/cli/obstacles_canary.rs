@@ -76,12 +76,63 @@ const HELD: &str = "held: cache, step 1 of 3 cannot be entered";
 async fn with_nothing_in_its_way_it_says_what_was_tried() {
     let world = World::before_a_canary().await;
     let run = world.cbctl(&["rehearse"]).await;
-    insta::assert_snapshot!(run, @"");
+    insta::assert_snapshot!(run, @"
+    passed: nothing is in the way back from cache, step 1 of 3
+    passed   rollback --emergency   the API server would take it
+    passed   rollback, rollback --to shadow, rollback cache, abort   the API server would take it
+    passed   rollback --restart   the API server would take it
+    passed   deployment/storefront-canary   can be made
+    passed   permissions   admin may get deployments, patch deployments, list pods, list replicasets, get configmaps, create configmaps, patch configmaps, create events, create deployments, get deployments/storefront-canary, patch deployments/storefront-canary, delete deployments/storefront-canary
+    passed   time   about 1s, 5m at most: only the canary's pods end
+    [exit status: 0]
+    ------- requests -------
+    DRYRUN deployments
+    DRYRUN deployments/storefront
+    GET configmaps/cbctl-checkout
+    GET deployments/storefront
+    GET deployments/storefront-canary
+    LIST canaries
+    LIST horizontalpodautoscalers
+    LIST poddisruptionbudgets
+    LIST pods
+    LIST replicasets
+    LIST resourcequotas
+    LIST rollouts
+    POST selfsubjectaccessreviews
+    POST selfsubjectreviews
+    ");
     assert!(world.canary().await.is_none(), "it was only tried");
     let run = world.cbctl(&["promote", "cache"]).await;
     run.expect(0, &["canary and way back rehearsed: 3 requests, about AGE, allowed for admin, nothing in the way"]);
     let run = world.cbctl(&["rehearse"]).await;
-    insta::assert_snapshot!(run, @"");
+    insta::assert_snapshot!(run, @"
+    passed: nothing is in the way back from cache, step 2 of 3
+    passed   rollback --emergency   the API server would take it
+    passed   rollback   the API server would take it
+    passed   rollback --to shadow, rollback cache, abort   the API server would take it
+    passed   rollback --restart   the API server would take it
+    passed   deployment/storefront-canary   can be changed
+    passed   deployment/storefront-canary   can be switched off
+    passed   deployment/storefront-canary   can be deleted
+    passed   permissions   admin may get deployments, patch deployments, list pods, list replicasets, get configmaps, create configmaps, patch configmaps, create events, create deployments, get deployments/storefront-canary, patch deployments/storefront-canary, delete deployments/storefront-canary
+    passed   time   about 1s, 5m at most: only the canary's pods end
+    [exit status: 0]
+    ------- requests -------
+    DRYRUN deployments/storefront
+    DRYRUN deployments/storefront-canary
+    GET configmaps/cbctl-checkout
+    GET deployments/storefront
+    GET deployments/storefront-canary
+    LIST canaries
+    LIST horizontalpodautoscalers
+    LIST poddisruptionbudgets
+    LIST pods
+    LIST replicasets
+    LIST resourcequotas
+    LIST rollouts
+    POST selfsubjectaccessreviews
+    POST selfsubjectreviews
+    ");
     let answer = world.cbctl(&["rehearse", "-o", "json"]).await.json();
     let made = json!({"object": "deployment/storefront-canary", "action": "adapt", "accepted": true});
     assert_eq!(answer["canary"][0], made);
@@ -175,7 +226,11 @@ async fn a_policy_that_refuses_it_is_found() {
     for (kind, _) in kinds {
         world.objects(VERSION, kind, false).delete(&name, &DeleteParams::default()).await.unwrap();
     }
-    insta::assert_snapshot!(run.stdout_with("held"), @"");
+    insta::assert_snapshot!(run.stdout_with("held"), @r#"
+    held: cache, step 1 of 3 cannot be entered
+    held   deployment/storefront-canary   cannot be made: deployments.apps "storefront-canary" is forbidden: ValidatingAdmissionPolicy 'shop' with binding 'shop' denied request: no canaries here (422): change what refuses it, before it is needed
+    [exit status: 3]
+    "#);
 }
 
 #[tokio::test]
