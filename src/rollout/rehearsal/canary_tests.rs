@@ -39,9 +39,9 @@ fn shadow() -> Workload {
     next(&Workload { replacement, ..all_off() }, 0)
 }
 
-fn split(percent: f64) -> Option<Result<Split, super::super::router::Unsplittable>> {
+fn split(percent: f64) -> Split {
     let weights = Weights(percent.to_string());
-    Some(Ok(Split { resource_version: "1".into(), percent, weights }))
+    Split { resource_version: "1".into(), percent, weights }
 }
 
 /// The promotion of a workload, and what it makes of it.
@@ -70,7 +70,7 @@ fn arrived(mut promoted: Workload) -> Workload {
         ..Beside::default()
     });
     if let Some(percent) = canary.percent {
-        promoted.split = split(percent);
+        promoted.split = Some(Ok(split(percent)));
     }
     let pod = super::super::workload::Pod {
         name: "web-canary-5f-abcde".into(),
@@ -108,7 +108,7 @@ fn what_a_step_does_to_its_canary_is_tried_and_so_is_taking_it_away() {
 
 #[test]
 fn what_a_router_is_asked_is_tried_as_well() {
-    let (first, promoted) = asked_of(&routed(), &Workload { split: split(0.0), ..shadow() }, 1_000);
+    let (first, promoted) = asked_of(&routed(), &Workload { split: Some(Ok(split(0.0))), ..shadow() }, 1_000);
     assert_eq!(told(&first.trials), ["deployment/web-canary Make", "httproute/public Give { percent: 25.0 }"]);
     let (second, _) = asked_of(&routed(), &arrived(promoted), 2_000);
     let told = told(&second.trials);

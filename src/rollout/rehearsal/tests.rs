@@ -232,7 +232,7 @@ fn whoever_else_has_a_say_is_told() {
     let steered = judged(&workload, |seen| seen.controllers[0] = Ok(vec!["rollouts/web".into()]));
     assert_eq!(only(&steered), (&Finding::TwoControllers { object: "rollouts/web".into() }, Outcome::Held));
     let scaled = judged(&workload, |seen| {
-        seen.autoscalers = Ok(vec![Autoscaler { name: "web".into(), most: 30, of_canary: false }])
+        seen.autoscalers = Ok(vec![Autoscaler { name: "web".into(), most: 30, of_canary: false }]);
     });
     let (finding, outcome) = only(&scaled);
     assert!(matches!(finding, Finding::Autoscaled { course: Some(course), .. } if course.waves == 2), "{finding:?}");
