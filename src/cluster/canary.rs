@@ -80,6 +80,7 @@ impl Cluster {
         beside: &Beside,
         canary: &Canary,
         router: Option<&Router>,
+        dry_run: bool,
     ) -> Result<(), Error> {
         let live = self.live(workload, canary).await?;
         let mut whole = manifest(&live, workload, canary, router);
@@ -89,7 +90,7 @@ impl Cluster {
             "metadata": {"resourceVersion": beside.resource_version, "annotations": whole["metadata"]["annotations"]},
             "spec": {"replicas": canary.pods, "template": whole["spec"]["template"]},
         });
-        self.patch(&name, &patch, false).await.map(drop)
+        self.patch(&name, &patch, dry_run).await.map(drop)
     }
 
     /// Gives the pods of a canary the values of the stable ones, without a look at what it is to be: whoever still sends
@@ -100,9 +101,10 @@ impl Cluster {
     }
 
     /// Deletes the canary that was found, and no other of its name; its pods end in the background.
-    pub async fn delete_canary(&self, workload: &Workload, beside: &Beside) -> Result<(), Error> {
+    pub async fn delete_canary(&self, workload: &Workload, beside: &Beside, dry_run: bool) -> Result<(), Error> {
         let name = canary_of(&workload.deployment);
         let params = DeleteParams {
+            dry_run,
             preconditions: Some(Preconditions { uid: Some(beside.uid.clone()), resource_version: None }),
             propagation_policy: Some(PropagationPolicy::Background),
             ..DeleteParams::default()

@@ -199,9 +199,11 @@ impl Bringing<'_> {
         let router = self.record.route.as_ref().map(|route| &route.router);
         match (moved, self.record.canary(), &seen.beside) {
             (Move::Make, Some(canary), _) => self.cluster.make_canary(seen, canary, router, false).await,
-            (Move::Adapt, Some(canary), Some(beside)) => self.cluster.adapt_canary(seen, beside, canary, router).await,
+            (Move::Adapt, Some(canary), Some(beside)) => {
+                self.cluster.adapt_canary(seen, beside, canary, router, false).await
+            }
             (Move::Revoke, _, Some(beside)) => self.cluster.switch_canary_to_stable(seen, beside).await,
-            (Move::Delete, _, Some(beside)) => self.cluster.delete_canary(seen, beside).await,
+            (Move::Delete, _, Some(beside)) => self.cluster.delete_canary(seen, beside, false).await,
             _ => Ok(()),
         }
     }

@@ -52,9 +52,9 @@ pub(super) async fn rehearse(
 ) -> Result<(RehearsalReport, Outcome), Error> {
     let Way { rollout, workload, route, plan, past } = *way;
     let promoted = plan.map_or_else(|| workload.clone(), |plan| plan.outcome(workload));
-    let forms = rehearsal::forms(rollout, &promoted, operation);
-    let surroundings = cluster.surroundings(workload, &forms, &rollout.header.name).await?;
-    let rehearsal = rehearsal::judge(rollout, &promoted, &route.obstacles, forms, surroundings, past);
+    let asked = rehearsal::asked(rollout, workload, &promoted, plan, operation);
+    let surroundings = cluster.surroundings(workload, &asked, &rollout.header.name).await?;
+    let rehearsal = rehearsal::judge(rollout, &promoted, &route.obstacles, asked, surroundings, past);
     let from = destination(rollout, route.destination);
     Ok((RehearsalReport::of(rollout, workload, &rehearsal, from, &operation.by), rehearsal.outcome()))
 }

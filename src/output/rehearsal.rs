@@ -1,18 +1,19 @@
 //! The answer of `rehearse`: what was tried of the way back, and what was found in it, each with what lifts it.
 
+mod finding;
+
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::obstacle::{obstacle, value_text};
+use self::finding::{done, found, object};
 use super::words::{duration, plural};
 use super::{Report, SCHEMA, table};
 use crate::error::ExitStatus;
 use crate::judge::verdict::seconds;
 use crate::rollout::decision::Outcome;
 use crate::rollout::declaration::Rollout;
-use crate::rollout::name::FlagName;
-use crate::rollout::rehearsal::{Answer, Finding, Permission, Rehearsal};
+use crate::rollout::rehearsal::{Answer, Finding, Permission, Rehearsal, Trial};
 use crate::rollout::replacement::Course;
 use crate::rollout::workload::Workload;
 
@@ -30,6 +31,9 @@ pub struct RehearsalReport {
     outcome: &'static str,
     exit: u8,
     requests: Vec<Tried>,
+    /// Requests about a canary, those of the promotion first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    canary: Vec<TriedOut>,
     permissions: Vec<Reviewed>,
     course: Option<Course>,
     #[serde(rename = "within_seconds", serialize_with = "seconds")]
@@ -42,6 +46,13 @@ pub struct RehearsalReport {
 #[derive(Debug, Clone, Serialize)]
 struct Tried {
     commands: Vec<String>,
+    accepted: bool,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct TriedOut {
+    #[serde(flatten)]
+    trial: Trial,
     accepted: bool,
 }
 
@@ -85,6 +96,11 @@ impl RehearsalReport {
                 .iter()
                 .map(|(form, answer)| Tried { commands: form.commands.clone(), accepted: *answer == Answer::Accepted })
                 .collect(),
+            canary: rehearsal
+                .trials
+                .iter()
+                .map(|(trial, answer)| TriedOut { trial: trial.clone(), accepted: *answer == Answer::Accepted })
+                .collect(),
             permissions: rehearsal
                 .permissions
                 .iter()
@@ -96,7 +112,7 @@ impl RehearsalReport {
             course: rehearsal.course.clone(),
             within: rollout.header.rollback_within,
             findings: rehearsal.findings.iter().map(found).collect(),
-            summary: summary(outcome, &from),
+            summary: summary(rehearsal, &from),
             from,
         }
     }
@@ -110,16 +126,22 @@ impl RehearsalReport {
 
     /// What a promotion says of a rehearsal that let it go on: a line, and one for each note.
     pub fn passed(&self) -> Vec<String> {
-        let mut parts = vec![plural(self.requests.len() as u64, "request")];
+        let back = self.canary.iter().filter(|tried| !tried.trial.action.leads_on()).count();
+        let mut parts = vec![plural((self.requests.len() + back) as u64, "request")];
         parts.extend(self.course.as_ref().map(|course| format!("about {}", duration(course.expected))));
         parts.push(format!("allowed for {}", self.by));
-        let mut lines = vec![format!("way back rehearsed: {}, nothing in the way", parts.join(", "))];
+        let what = if back < self.canary.len() { "canary and way back rehearsed" } else { "way back rehearsed" };
+        let mut lines = vec![format!("{what}: {}, nothing in the way", parts.join(", "))];
         lines.extend(table::lines(&[], &[], self.findings.iter().map(Found::row)));
         lines
     }
 
     fn time(&self, course: &Course) -> String {
         let Course { waves, wave, expected } = course;
+        if *waves == 0 && !expected.is_zero() {
+            let (expected, most) = (duration(*expected), duration(self.within));
+            return format!("about {expected}, {most} at most: only the canary's pods end");
+        }
         let waves = plural(u64::from(*waves), "wave");
         format!("about {}, {} at most: {waves} of {}", duration(*expected), duration(self.within), duration(*wave))
     }
@@ -130,11 +152,15 @@ impl RehearsalReport {
         let accepted = self.requests.iter().filter(|tried| tried.accepted);
         let mut rows: Vec<Vec<String>> =
             accepted.map(|tried| row(tried.commands.join(", "), "the API server would take it".to_owned())).collect();
+        let tried = self.canary.iter().filter(|tried| tried.accepted);
+        rows.extend(
+            tried.map(|TriedOut { trial, .. }| row(trial.object.clone(), format!("can {}", done(trial.action)))),
+        );
         let allowed: Vec<String> = self
             .permissions
             .iter()
             .filter(|review| review.allowed == Some(true))
-            .map(|review| format!("{} {}", review.permission.verb, review.permission.resource))
+            .map(|review| format!("{} {}", review.permission.verb, object(&review.permission)))
             .collect();
         if !allowed.is_empty() {
             rows.push(row("permissions".to_owned(), format!("{} may {}", self.by, allowed.join(", "))));
@@ -164,11 +190,16 @@ impl Found {
     }
 }
 
-fn summary(outcome: Outcome, from: &str) -> String {
+fn summary(rehearsal: &Rehearsal, from: &str) -> String {
+    let outcome = rehearsal.outcome();
     let word = outcome.word();
+    let mut worst = rehearsal.findings.iter().filter(|finding| finding.outcome() == outcome);
+    let of_the_step = worst.all(Finding::is_of_the_step);
     match outcome {
         Outcome::Proceed | Outcome::NothingToDo => format!("{word}: nothing is in the way back from {from}"),
+        Outcome::Held | Outcome::RollBack if of_the_step => format!("{word}: {from} cannot be entered"),
         Outcome::Held | Outcome::RollBack => format!("{word}: the way back from {from} is barred"),
+        Outcome::Error if of_the_step => format!("{word}: whether {from} can be entered could not be looked at"),
         Outcome::Error => format!("{word}: not all of the way back from {from} could be looked at"),
         Outcome::Inconclusive => format!("{word}: the way back from {from} is not known well enough yet"),
     }
@@ -181,99 +212,4 @@ fn word(finding: &Finding) -> &'static str {
         Outcome::Inconclusive => "waiting",
         Outcome::Proceed | Outcome::NothingToDo => "note",
     }
-}
-
-/// What a finding is about, and what it says.
-fn found(finding: &Finding, workload: &Workload) -> (String, String) {
-    const ROLE: &str = "the role in README \"Permissions\" gives it";
-    let namespace = &workload.namespace;
-    let deployment = || format!("deployment/{}", workload.deployment);
-    match finding {
-        Finding::Refused { commands, message } => {
-            (commands.join(", "), format!("refused: {message}: change what refuses it, before it is needed"))
-        }
-        Finding::Unanswered { commands, message } => (commands.join(", "), format!("{message}: try again")),
-        Finding::NotAllowed { permission: Permission { verb, resource, for_history } } => {
-            let consequence = if *for_history { ", or nothing remembers a rollback" } else { "" };
-            let needs = format!("needs `{verb}` on {resource} in namespace {namespace}: {ROLE}{consequence}");
-            ("permissions".to_owned(), needs)
-        }
-        Finding::Unseen { resource, forbidden: true, .. } => (
-            (*resource).to_owned(),
-            format!("needs `{}` on {resource} in namespace {namespace}: {ROLE}", looking(resource)),
-        ),
-        Finding::Unseen { resource, message, .. } => ((*resource).to_owned(), format!("{message}: try again")),
-        Finding::Obstacle { obstacle: barred } => (deployment(), obstacle(barred)),
-        Finding::NoRoom { quota, resource } => (
-            format!("resourcequota/{quota}"),
-            format!(
-                "{resource}: no room for one more pod: raise it, or let old ones go first (maxSurge 0, maxUnavailable 1)"
-            ),
-        ),
-        Finding::ShutOut { quota, resource } => (
-            format!("resourcequota/{quota}"),
-            format!(
-                "counts {resource}, which not every container asks for: no new pod is let in until the template does"
-            ),
-        ),
-        Finding::LittleRoom { quota, resource, room, surge } => (
-            format!("resourcequota/{quota}"),
-            format!(
-                "{resource}: room for {room} of the {} that a rolling update adds: slower",
-                plural(u64::from(*surge), "pod")
-            ),
-        ),
-        Finding::SwitchedOnByApply { flag, value, off } => (
-            deployment(),
-            format!(
-                "the next kubectl apply sets {flag} to {} again: apply a manifest without it, or with {off:?}",
-                value_text(value)
-            ),
-        ),
-        Finding::TakenBackByApply { flags } => {
-            (deployment(), format!("the next kubectl apply takes the promotion back: {}", names(flags)))
-        }
-        Finding::ManagedBy { tool } => {
-            (deployment(), format!("{tool} manages it and owns none of the flags: keep them out of what it applies"))
-        }
-        Finding::TwoControllers { object } => {
-            (object.clone(), format!("steers deployment/{} as well: take it away first", workload.deployment))
-        }
-        Finding::Autoscaled { name, most, course } => {
-            let then = course.as_ref().map(|course| format!(": then about {}", duration(course.expected)));
-            (
-                format!("horizontalpodautoscaler/{name}"),
-                format!("may make it {}{}", plural(u64::from(*most), "pod"), then.unwrap_or_default()),
-            )
-        }
-        Finding::Budget { name, disruptions_allowed } => (
-            format!("poddisruptionbudget/{name}"),
-            format!("lets {disruptions_allowed} pods be evicted: a rolling update does not ask it"),
-        ),
-        Finding::AllAtOnce => {
-            (deployment(), "strategy Recreate: every change, a rollback too, stops all pods at once".to_owned())
-        }
-        Finding::TooSlow { course, within } => (
-            "time".to_owned(),
-            format!(
-                "about {} ({} of {}), {} at most: raise maxSurge, make pods ready sooner, or raise rollback_within",
-                duration(course.expected),
-                plural(u64::from(course.waves), "wave"),
-                duration(course.wave),
-                duration(*within)
-            ),
-        ),
-        Finding::Unmeasured => {
-            ("time".to_owned(), "no pod tells how long it takes to be ready: once one is ready it does".to_owned())
-        }
-    }
-}
-
-/// The verb by which a resource is looked at.
-fn looking(resource: &str) -> &'static str {
-    if resource == "selfsubjectaccessreviews" { "create" } else { "list" }
-}
-
-fn names(flags: &[FlagName]) -> String {
-    flags.iter().map(FlagName::as_str).collect::<Vec<_>>().join(", ")
 }

@@ -22,6 +22,7 @@ mod indicators;
 mod layers;
 mod many;
 mod obstacles;
+mod obstacles_canary;
 mod onward;
 mod outage;
 mod pause;

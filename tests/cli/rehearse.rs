@@ -28,8 +28,8 @@ impl World {
         self.deployment().await.metadata.generation
     }
 
-    /// An object of any kind; None as namespace for one of the whole cluster.
-    fn objects(&self, version: &str, kind: &str, namespaced: bool) -> Api<DynamicObject> {
+    /// Objects of any kind, in this namespace or of the whole cluster.
+    pub fn objects(&self, version: &str, kind: &str, namespaced: bool) -> Api<DynamicObject> {
         let (group, version) = version.split_once('/').unwrap_or(("", version));
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         match namespaced {
@@ -38,14 +38,14 @@ impl World {
         }
     }
 
-    async fn make(&self, version: &str, kind: &str, name: &str, spec: Value) {
+    pub async fn make(&self, version: &str, kind: &str, name: &str, spec: Value) {
         let object = json!({"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": spec});
         let object = serde_json::from_value(object).unwrap();
         self.objects(version, kind, true).create(&PostParams::default(), &object).await.unwrap();
     }
 
     /// A quota that the controller has counted.
-    async fn limit(&self, hard: Value) {
+    pub async fn limit(&self, hard: Value) {
         self.make("v1", "ResourceQuota", "compute", json!({"hard": hard})).await;
         until("the quota is counted", async || {
             let quota = self.objects("v1", "ResourceQuota", true).get("compute").await.unwrap();

@@ -16,12 +16,13 @@ async fn the_first_step_makes_a_canary_like_the_live_one_with_the_flags_of_the_p
     done in AGE: cache, step 1 of 3 is entered, 1 canary pod runs it beside 2, 33% of all
     next: cbctl check
     ------- stderr -------
-    way back rehearsed: 3 requests, about AGE, allowed for admin, nothing in the way
+    canary and way back rehearsed: 3 requests, about AGE, allowed for admin, nothing in the way
     cache, step 1 of 3: 1 canary pod
     deployment/storefront-canary is made
     (progress of the pods)
     [exit status: 0]
     ------- requests -------
+    DRYRUN deployments
     DRYRUN deployments/storefront
     GET configmaps/cbctl-checkout
     GET deployments/storefront
@@ -40,6 +41,9 @@ async fn the_first_step_makes_a_canary_like_the_live_one_with_the_flags_of_the_p
     GET deployments/storefront-canary
     LIST pods
     POST deployments
+    GET deployments/storefront
+    GET deployments/storefront-canary
+    LIST pods
     PATCH deployments/storefront
     GET configmaps/cbctl-checkout
     PATCH configmaps/cbctl-checkout
@@ -71,13 +75,14 @@ async fn a_greater_share_is_made_of_more_pods_and_full_takes_the_canary_away() {
     done in AGE: cache, step 3 of 3 is entered, every pod is healthy
     next: cbctl check
     ------- stderr -------
-    way back rehearsed: 5 requests, about AGE, allowed for admin, nothing in the way
+    way back rehearsed: 7 requests, about AGE, allowed for admin, nothing in the way
     cache, step 3 of 3: 2 flags of deployment/storefront change, the canary goes
     (progress of the pods)
     deployment/storefront-canary is deleted
     [exit status: 0]
     ------- requests -------
     DRYRUN deployments/storefront
+    DRYRUN deployments/storefront-canary
     GET configmaps/cbctl-checkout
     GET deployments/storefront
     GET deployments/storefront-canary
@@ -91,6 +96,9 @@ async fn a_greater_share_is_made_of_more_pods_and_full_takes_the_canary_away() {
     POST selfsubjectaccessreviews
     POST selfsubjectreviews
     PATCH deployments/storefront
+    GET deployments/storefront
+    GET deployments/storefront-canary
+    LIST pods
     DELETE deployments/storefront-canary
     GET deployments/storefront
     GET deployments/storefront-canary
@@ -169,6 +177,9 @@ async fn abort_leads_back_to_before_there_was_a_canary() {
     LIST pods
     POST selfsubjectreviews
     PATCH deployments/storefront
+    GET deployments/storefront
+    GET deployments/storefront-canary
+    LIST pods
     DELETE deployments/storefront-canary
     GET deployments/storefront
     GET deployments/storefront-canary

@@ -11,7 +11,7 @@ use super::super::name::FlagName;
 use super::super::replacement::Course;
 use super::super::route::Obstacle;
 use super::super::workload::FlagValue;
-use super::Permission;
+use super::{Permission, Trial};
 use crate::judge::verdict::seconds;
 
 /// Something that was found in the way, or that is good to know before.
@@ -26,6 +26,18 @@ pub enum Finding {
     /// It could not say whether it would.
     Unanswered {
         commands: Vec<String>,
+        message: String,
+    },
+    /// The API server would not take a request about the canary.
+    CanaryRefused {
+        #[serde(flatten)]
+        trial: Trial,
+        message: String,
+    },
+    /// It could not say whether it would.
+    CanaryUnanswered {
+        #[serde(flatten)]
+        trial: Trial,
         message: String,
     },
     NotAllowed {
@@ -46,6 +58,18 @@ pub enum Finding {
     NoRoom {
         quota: String,
         resource: String,
+    },
+    /// A quota has less room than what the canary adds, and a rolling update beside it.
+    NoRoomForCanary {
+        quota: String,
+        resource: String,
+        room: u32,
+        pods: u32,
+        surge: u32,
+    },
+    /// An autoscaler would change the number of the canary's pods.
+    CanaryAutoscaled {
+        name: String,
     },
     /// A quota counts what the pods do not ask for: it lets no new one in.
     ShutOut {
@@ -80,11 +104,17 @@ pub enum Finding {
     Autoscaled {
         name: String,
         most: u32,
+        /// Its figures are of stable and canary pods together.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        counts_canary: bool,
         course: Option<Course>,
     },
     Budget {
         name: String,
         disruptions_allowed: i32,
+        /// It counts the canary's pods as well.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        of_canary: bool,
     },
     AllAtOnce,
     TooSlow {
@@ -101,6 +131,9 @@ impl Finding {
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::Refused { .. }
+            | Self::CanaryRefused { .. }
+            | Self::NoRoomForCanary { .. }
+            | Self::CanaryAutoscaled { .. }
             | Self::Unseen { forbidden: true, .. }
             | Self::NoRoom { .. }
             | Self::ShutOut { .. }
@@ -112,7 +145,7 @@ impl Finding {
                 true => Outcome::Inconclusive,
                 false => Outcome::Held,
             },
-            Self::Unanswered { .. } | Self::Unseen { .. } => Outcome::Error,
+            Self::Unanswered { .. } | Self::CanaryUnanswered { .. } | Self::Unseen { .. } => Outcome::Error,
             Self::Unmeasured => Outcome::Inconclusive,
             Self::NotAllowed { .. }
             | Self::LittleRoom { .. }
@@ -121,6 +154,33 @@ impl Finding {
             | Self::Autoscaled { .. }
             | Self::Budget { .. }
             | Self::AllAtOnce => Outcome::Proceed,
+        }
+    }
+
+    /// Whether it bars the step itself, and not the way back from it.
+    pub fn is_of_the_step(&self) -> bool {
+        match self {
+            Self::CanaryRefused { trial, .. } | Self::CanaryUnanswered { trial, .. } => trial.action.leads_on(),
+            Self::NotAllowed { permission } => {
+                matches!((permission.verb, permission.resource), ("create", "deployments") | ("get", "pods/proxy"))
+            }
+            Self::NoRoomForCanary { .. } | Self::CanaryAutoscaled { .. } => true,
+            Self::Obstacle { obstacle } => matches!(obstacle, Obstacle::Canary { .. }),
+            Self::Refused { .. }
+            | Self::Unanswered { .. }
+            | Self::Unseen { .. }
+            | Self::NoRoom { .. }
+            | Self::ShutOut { .. }
+            | Self::LittleRoom { .. }
+            | Self::SwitchedOnByApply { .. }
+            | Self::TakenBackByApply { .. }
+            | Self::ManagedBy { .. }
+            | Self::TwoControllers { .. }
+            | Self::Autoscaled { .. }
+            | Self::Budget { .. }
+            | Self::AllAtOnce
+            | Self::TooSlow { .. }
+            | Self::Unmeasured => false,
         }
     }
 }

@@ -40,9 +40,10 @@ fn commands(workload: &Workload) -> Vec<String> {
 
 /// Where everything is as it should be.
 fn clear(forms: &[Form]) -> Surroundings {
-    let permission = |verb, resource, for_history| (Permission { verb, resource, for_history }, Ok(true));
+    let permission = |verb, resource, for_history| (Permission { verb, resource, name: None, for_history }, Ok(true));
     Surroundings {
         answers: vec![Answer::Accepted; forms.len()],
+        tried: vec![],
         permissions: vec![permission("patch", "deployments", false), permission("create", "configmaps", true)],
         quotas: Ok(vec![]),
         budgets: Ok(vec![]),
@@ -55,7 +56,11 @@ fn judged(workload: &Workload, adapt: impl FnOnce(&mut Surroundings)) -> Rehears
     let forms = needed(workload);
     let mut surroundings = clear(&forms);
     adapt(&mut surroundings);
-    judge(&rollout(), workload, &[], forms, surroundings, None)
+    judge(&rollout(), workload, &[], only_forms(forms), surroundings, None)
+}
+
+fn only_forms(forms: Vec<Form>) -> Asked {
+    Asked { forms, trials: vec![], canary: None, permissions: vec![] }
 }
 
 /// The only finding, and what it decides.
@@ -104,7 +109,7 @@ fn a_breaker_that_the_phases_do_not_know_can_be_switched_off_as_well() {
     let mut strange = ready(all_off());
     strange.flags.insert(flag("CB_HTTP"), literal("maybe"));
     assert_eq!(commands(&strange), ["rollback --emergency", "rollback http", "rollback --restart"]);
-    strange.flags.insert(flag("CB_HTTP"), super::super::workload::FlagSource::Value(FlagValue::Absent));
+    strange.flags.insert(flag("CB_HTTP"), FlagSource::Value(FlagValue::Absent));
     assert_eq!(commands(&strange), ["rollback --emergency", "rollback --restart"], "not set is off");
 }
 
@@ -226,11 +231,13 @@ fn whoever_else_has_a_say_is_told() {
     let workload = promoted(2);
     let steered = judged(&workload, |seen| seen.controllers[0] = Ok(vec!["rollouts/web".into()]));
     assert_eq!(only(&steered), (&Finding::TwoControllers { object: "rollouts/web".into() }, Outcome::Held));
-    let scaled = judged(&workload, |seen| seen.autoscalers = Ok(vec![Autoscaler { name: "web".into(), most: 30 }]));
+    let scaled = judged(&workload, |seen| {
+        seen.autoscalers = Ok(vec![Autoscaler { name: "web".into(), most: 30, of_canary: false }]);
+    });
     let (finding, outcome) = only(&scaled);
     assert!(matches!(finding, Finding::Autoscaled { course: Some(course), .. } if course.waves == 2), "{finding:?}");
     assert_eq!(outcome, Outcome::Proceed);
-    let budget = Budget { name: "web".into(), disruptions_allowed: 0 };
+    let budget = Budget { name: "web".into(), disruptions_allowed: 0, of_stable: true, of_canary: true };
     let budgeted = judged(&workload, |seen| seen.budgets = Ok(vec![budget]));
     assert!(matches!(only(&budgeted), (Finding::Budget { .. }, Outcome::Proceed)));
     let recreate = Replacement { strategy: Strategy::Recreate, ..workload.replacement.clone() };
@@ -244,7 +251,7 @@ fn of_the_obstacles_of_a_promotion_those_count_that_bar_the_way_back() {
     let forms = needed(&workload);
     let owned = Obstacle::OwnedElsewhere { flag: flag("CB_CACHE"), manager: "flux".into() };
     let obstacles = [Obstacle::Paused, owned, Obstacle::PhaseIncomplete { phase: "shadow".parse().unwrap() }];
-    let rehearsal = judge(&rollout(), &workload, &obstacles, forms.clone(), clear(&forms), None);
+    let rehearsal = judge(&rollout(), &workload, &obstacles, only_forms(forms.clone()), clear(&forms), None);
     assert_eq!((rehearsal.findings.len(), rehearsal.outcome()), (2, Outcome::Held));
 }
 
@@ -257,7 +264,7 @@ fn it_has_to_be_over_within_the_promised_time() {
     assert!(matches!(only(&rehearsal), (Finding::TooSlow { .. }, Outcome::Held)), "2 x 136 + 30");
     let forms = needed(&workload);
     let past = Some(Duration::from_secs(301));
-    let rehearsal = judge(&rollout(), &workload, &[], forms.clone(), clear(&forms), past);
+    let rehearsal = judge(&rollout(), &workload, &[], only_forms(forms.clone()), clear(&forms), past);
     assert!(matches!(only(&rehearsal), (Finding::TooSlow { .. }, Outcome::Held)), "as it was before");
     let unmeasured = Replacement { readiness: None, ..workload.replacement.clone() };
     let rehearsal = judged(&Workload { replacement: unmeasured, ..workload }, |_| ());

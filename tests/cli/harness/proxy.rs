@@ -35,7 +35,9 @@ pub struct Seen {
 
 impl Seen {
     pub fn writes(&self) -> bool {
-        ["PATCH", "POST configmaps", "POST events"].iter().any(|write| self.line.starts_with(write))
+        ["PATCH", "DELETE", "POST configmaps", "POST deployments", "POST events"]
+            .iter()
+            .any(|write| self.line.starts_with(write))
     }
 
     pub fn json(&self) -> Value {
@@ -408,6 +410,8 @@ fn dripping(response: Response<Bytes>, pause: Duration) -> Response<Body> {
     Response::from_parts(parts, StreamBody::new(frames).boxed_unsync())
 }
 
+const DRY_RUN: &[u8] = br#""dryRun":["All"]"#;
+
 fn api_line(request: &Request<Bytes>) -> String {
     let parameters = request.uri().query().unwrap_or_default();
     let path = request.uri().path();
@@ -419,6 +423,8 @@ fn api_line(request: &Request<Bytes>) -> String {
         Method::GET if parameters.contains("watch=") => "WATCH",
         Method::GET if !object.contains('/') => "LIST",
         _ if parameters.contains("dryRun=All") => "DRYRUN",
+        // Of a deletion it stands in the body.
+        Method::DELETE if request.body().windows(DRY_RUN.len()).any(|piece| piece == DRY_RUN) => "DRYRUN",
         _ => request.method().as_str(),
     };
     format!("{verb} {object}")
