@@ -12,7 +12,7 @@ use super::{Context, now};
 use crate::cluster::{Applied, Cluster, Ended, Error as ClusterError, Found, Target, Wait, retry};
 use crate::error::Error;
 use crate::output::Printer;
-use crate::output::canary::left as canary_left;
+use crate::output::canary::entered;
 use crate::output::change::{self, ChangeReport};
 use crate::output::progress::{expected, not_arrived, progress};
 use crate::rollout::canary::{Aim, CanaryRecord};
@@ -161,11 +161,13 @@ impl Settling<'_> {
         done: &str,
     ) -> Result<(Workload, String), Unsettled> {
         let after = self.settle(interrupted).await?;
-        let pods = match self.canary {
-            Some(record) if *self.goal == Goal::Values(BTreeMap::new()) => canary_left(record, &after),
-            Some(_) | None => progress(&after.spread(self.goal), self.goal),
+        let arrived = match self.canary.filter(|_| self.nothing_else()) {
+            // The pods of the Deployment itself ran the right values all the time.
+            Some(record) => record.canary().map_or("the canary is gone".to_owned(), |canary| entered(canary, &after)),
+            None => progress(&after.spread(self.goal), self.goal),
         };
-        Ok((after, format!("done in {}: {done}; {pods}", change::took(self.began, now()))))
+        let told = if arrived == done { arrived } else { format!("{done}; {arrived}") };
+        Ok((after, format!("done in {}: {told}", change::took(self.began, now()))))
     }
 
     /// The same, without words. A canary goes first, with the traffic that it gets; one that comes back comes last.
@@ -175,7 +177,7 @@ impl Settling<'_> {
     ) -> Result<Workload, Unsettled> {
         let Some(record) = self.canary else { return self.settle_pods(interrupted).await };
         let goes = record.aim == Aim::Gone;
-        let nothing_else = *self.goal == Goal::Values(BTreeMap::new());
+        let nothing_else = self.nothing_else();
         if !goes && !nothing_else {
             self.settle_pods(interrupted).await?;
         }
@@ -185,6 +187,11 @@ impl Settling<'_> {
         let brought =
             Box::pin(bringing.bring(interrupted)).await.map_err(|stopped| Unsettled::of_canary(stopped, record))?;
         if goes && !nothing_else { self.settle_pods(interrupted).await } else { Ok(brought) }
+    }
+
+    /// Only the canary changes.
+    fn nothing_else(&self) -> bool {
+        *self.goal == Goal::Values(BTreeMap::new())
     }
 
     async fn settle_pods(&self, interrupted: &mut (impl Future<Output = ()> + Unpin)) -> Result<Workload, Unsettled> {

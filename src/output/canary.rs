@@ -144,11 +144,6 @@ impl CanaryChange {
     }
 }
 
-/// What is left of it after a way back.
-pub fn left(record: &CanaryRecord, beside: &Workload) -> String {
-    record.canary().map_or_else(|| "no canary pod is left".to_owned(), |canary| entered(canary, beside))
-}
-
 /// What a step has made of the canary.
 pub fn entered(canary: &Canary, beside: &Workload) -> String {
     let stable = u32::try_from(beside.replicas.desired).unwrap_or_default();

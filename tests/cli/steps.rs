@@ -166,7 +166,7 @@ async fn abort_leads_back_to_before_there_was_a_canary() {
     let run = world.cbctl(&["abort", "--reason", "slow"]).await;
     insta::assert_snapshot!(run, @"
       deployment/storefront-canary   pods   2 -> 0
-    done in AGE: back at shadow, step 1; no canary pod is left
+    done in AGE: back at shadow, step 1; the canary is gone
     ------- stderr -------
     back at shadow, step 1: the canary goes
     deployment/storefront-canary is deleted

@@ -1,6 +1,9 @@
 //! Whole rollouts through canaries, as somebody lives through them: the strategy's from shadow to everything on, and
 //! canaries that are bad from the start, later, or dead.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -9,6 +12,9 @@ use crate::harness::cluster::{annotate, env_of, simulated};
 use crate::harness::proxy::Act;
 use crate::harness::stories::{STRATEGY, TRAFFIC};
 use crate::harness::{World, until};
+
+/// What happens between two samples is dated by the first of them; the canary's are taken twice a second.
+const TOLERANCE: Duration = Duration::from_secs(1);
 
 /// The whole traffic, of which the pods with the cache's breaker on fail this much.
 fn failing(error_rate: &str) -> String {
@@ -35,11 +41,11 @@ async fn the_strategy_from_shadow_to_everything_with_the_cache() {
     world.scenario(TRAFFIC).await;
     world.deploy(|_| ()).await;
     world.go_on("shadow").await.expect(0, &["done: shadow begins, no flag had to change"]);
-    world.story(&["check", "cache"]).await.expect(3, &["held   signed dashboards-reviewed: nobody yet"]);
-    world.story(&["sign-off", "dashboards-reviewed"]).await.expect(0, &[]);
+    world.cbctl(&["check", "cache"]).await.expect(3, &["held   signed dashboards-reviewed: nobody yet"]);
+    world.cbctl(&["sign-off", "dashboards-reviewed"]).await.expect(0, &[]);
     let run = world.go_on("cache").await;
     run.expect(0, &["trying: check http /readinessz", "cache, step 1 of 3 is entered, 1 canary pod runs it beside 2"]);
-    world.story(&["status"]).await.expect(0, &["cache   canary", "cache, step 1 of 3: 1 pod; baked"]);
+    world.cbctl(&["status"]).await.expect(0, &["cache   canary", "cache, step 1 of 3: 1 pod; baked"]);
     world.go_on("cache").await.expect(0, &["cache, step 2 of 3 is entered, 2 canary pods run it beside 2, 50% of all"]);
     world.go_on("cache").await.expect(0, &["cache, step 3 of 3 is entered, every pod is healthy"]);
     world.every_pod_has(&[("CB_CACHE_ENABLED", "true"), ("CB_HTTP_ENABLED", "false")]).await;
@@ -69,15 +75,15 @@ async fn the_strategy_from_target_to_target_to_everything_off() {
         world.go_on("http").await.expect(0, &[&step(1), "1 canary pod runs it"]);
         assert_eq!(world.canary_flag("CB_HTTP_TARGETS").await.as_deref(), Some(enabled));
         if last == "market-data-feeds" {
-            world.story(&["check", "http"]).await.expect(3, &["signed stale-data-verified"]);
-            world.story(&["sign-off", "stale-data-verified", "--reason", "cut off for a minute"]).await.expect(0, &[]);
+            world.cbctl(&["check", "http"]).await.expect(3, &["signed stale-data-verified"]);
+            world.cbctl(&["sign-off", "stale-data-verified", "--reason", "cut off for a minute"]).await.expect(0, &[]);
         }
         world.go_on("http").await.expect(0, &[&step(2), "every pod is healthy"]);
         world.every_pod_has(&[("CB_HTTP_ENABLED", "true"), ("CB_HTTP_TARGETS", enabled)]).await;
     }
 
-    world.story(&["sign-off", "team-trained"]).await.expect(0, &[]);
-    world.story(&["promote", "db"]).await.expect(3, &["held   db is of high risk"]);
+    world.cbctl(&["sign-off", "team-trained"]).await.expect(0, &[]);
+    world.cbctl(&["promote", "db"]).await.expect(3, &["held   db is of high risk"]);
     let entered = world.go_on_at_high_risk("db", "all of them only read").await;
     entered.expect(0, &["trying: check ./smoke.sh", "db, step 1 of 2 is entered, 1 canary"]);
     world
@@ -87,9 +93,9 @@ async fn the_strategy_from_target_to_target_to_everything_off() {
     let on = ["CB_CACHE_ENABLED", "CB_HTTP_ENABLED", "CB_DB_ENABLED"];
     world.every_pod_has(&on.map(|flag| (flag, "true"))).await;
     world.check_until("db", 0).await.expect(0, &["complete: db is complete, nothing to do"]);
-    world.story(&["history"]).await.expect(0, &[]);
-    world.story(&["history", "--verify"]).await.expect(0, &["whole"]);
-    world.story(&["rollback", "--emergency"]).await.expect(0, &["every breaker is off"]);
+    world.cbctl(&["history"]).await.expect(0, &[]);
+    world.cbctl(&["history", "--verify"]).await.expect(0, &["whole"]);
+    world.cbctl(&["rollback", "--emergency"]).await.expect(0, &["every breaker is off"]);
     world.every_pod_has(&on.map(|flag| (flag, "false"))).await;
 }
 
@@ -101,8 +107,8 @@ async fn a_canary_that_is_bad_from_the_start() {
     let bad = world.check_until("cache", 5).await;
     bad.expect(5, &["rollback: a rollback trigger fires", "firing   error_rate for 2s", "next: cbctl rollback"]);
     bad.expect(5, &["most on storefront-canary-POD"]);
-    world.story(&["promote", "cache"]).await.expect(5, &["firing   error_rate for 2s"]);
-    world.story(&["rollback", "--reason", "errors"]).await.expect(0, &["back at shadow, step 1"]);
+    world.cbctl(&["promote", "cache"]).await.expect(5, &["firing   error_rate for 2s"]);
+    world.cbctl(&["rollback", "--reason", "errors"]).await.expect(0, &["back at shadow, step 1; the canary is gone"]);
     world.every_pod_has(&[("CB_CACHE_ENABLED", "false")]).await;
     assert_eq!(world.place().await.as_deref(), Some("shadow 1"));
 }
@@ -113,17 +119,26 @@ async fn a_canary_that_goes_bad_after_a_healthy_while() {
     world.go_on("cache").await.expect(0, &["cache, step 1 of 3 is entered"]);
     let good = world.check_until("cache", 0).await;
     good.expect(0, &["passed   error_rate", "passed   p95", "quiet   error_rate"]);
+    let healthy = world.cbctl(&["check", "cache", "-o", "json"]).await.json();
+    let changed: Timestamp = healthy["at"].as_str().unwrap().parse().unwrap();
     world.scenario(&failing("10%")).await;
-    let changed = jiff::Timestamp::now();
     let bad = until("the trigger fires", async || {
-        let run = world.story(&["check", "cache"]).await;
+        let run = world.cbctl(&["check", "cache"]).await;
         (run.status == 5).then_some(run)
     })
     .await;
     bad.expect(5, &["firing   error_rate for 2s", "began AGE ago", "most on storefront-canary-POD"]);
-    let json = world.story(&["check", "cache", "-o", "json"]).await.json();
-    println!("{changed} {json}");
-    world.story(&["abort", "--reason", "errors"]).await.expect(0, &["back at shadow, step 1"]);
+    let json = world.cbctl(&["check", "cache", "-o", "json"]).await.json();
+    let conditions = json["conditions"].as_array().unwrap();
+    let firing = conditions.iter().find(|condition| condition["verdict"] == "firing").unwrap();
+    let onset: Timestamp = firing["evidence"]["finding"]["onset"].as_str().unwrap().parse().unwrap();
+    let early = changed.checked_sub(TOLERANCE).unwrap();
+    assert!(
+        onset > early,
+        "it begins at {onset}, the errors at {changed}:
+{bad}"
+    );
+    world.cbctl(&["abort", "--reason", "errors"]).await.expect(0, &["back at shadow, step 1; the canary is gone"]);
     world.every_pod_has(&[("CB_CACHE_ENABLED", "false")]).await;
 }
 
@@ -133,7 +148,7 @@ async fn a_canary_that_crashes_at_its_start() {
     world.check_until("cache", 0).await;
     // The live template has no such annotation: it makes the canary's pods crash alone.
     world.api.on("POST deployments", Act::rewrite(|made| annotate(made, &simulated("crash-after"), "100ms")));
-    let run = world.story(&["promote", "cache"]).await;
+    let run = world.cbctl(&["promote", "cache"]).await;
     let why = "storefront-canary-POD crashes again and again";
     run.expect(5, &[&format!("rollback: cache, step 1 of 3 did not become healthy ({why})")]);
     world.every_pod_has(&[("CB_CACHE_ENABLED", "false")]).await;
@@ -153,8 +168,8 @@ async fn a_canary_that_begins_to_crash() {
         5,
         &["rollback: a rollback trigger fires", "firing   pods", "storefront-canary-POD", "next: cbctl rollback"],
     );
-    world.story(&["promote", "cache"]).await.expect(5, &["firing   pods"]);
-    world.story(&["rollback"]).await.expect(0, &["back at shadow, step 1"]);
+    world.cbctl(&["promote", "cache"]).await.expect(5, &["firing   pods"]);
+    world.cbctl(&["rollback"]).await.expect(0, &["back at shadow, step 1"]);
     world.every_pod_has(&[("CB_CACHE_ENABLED", "false")]).await;
 }
 
@@ -167,7 +182,7 @@ async fn a_canary_that_gets_no_traffic() {
     world.go_on("cache").await.expect(0, &["cache, step 1 of 3 is entered"]);
     let held = world.check_until("cache", 3).await;
     held.expect(3, &["held   exposure   0%   ~ 33%", "the canary gets next to no traffic", "which Services select"]);
-    world.story(&["promote", "cache"]).await.expect(3, &["held   exposure"]);
-    world.story(&["abort"]).await.expect(0, &["back at shadow, step 1"]);
+    world.cbctl(&["promote", "cache"]).await.expect(3, &["held   exposure"]);
+    world.cbctl(&["abort"]).await.expect(0, &["back at shadow, step 1; the canary is gone"]);
     world.every_pod_has(&[("CB_CACHE_ENABLED", "false")]).await;
 }

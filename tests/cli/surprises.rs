@@ -39,13 +39,13 @@ async fn another_image_under_a_canary() {
         3,
         &["held   the live pod template has changed since deployment/storefront-canary was made", "--adopt"],
     );
-    world.story(&["promote", "cache"]).await.expect(3, &["the live pod template has changed"]);
-    let adopted = world.story(&["promote", "cache", "--adopt"]).await;
+    world.cbctl(&["promote", "cache"]).await.expect(3, &["the live pod template has changed"]);
+    let adopted = world.cbctl(&["promote", "cache", "--adopt"]).await;
     adopted.expect(0, &["cache, step 1 of 3 is entered, 1 canary pod"]);
     assert!(world.since().await > since, "it bakes from the beginning");
     let image = world.canary_pods().await.into_iter().map(|pod| pod.spec.unwrap().containers[0].image.clone().unwrap());
     assert_eq!(image.collect::<Vec<_>>(), ["registry.invalid/storefront:2"]);
-    world.story(&["check", "cache"]).await.expect(4, &["cache, step 1 of 3 bakes"]);
+    world.cbctl(&["check", "cache"]).await.expect(4, &["cache, step 1 of 3 bakes"]);
     world.go_on("cache").await.expect(0, &["cache, step 2 of 3 is entered"]);
 }
 
@@ -88,15 +88,13 @@ async fn a_node_that_goes_away_under_a_canary() {
     let dead = json!({"metadata": {"annotations": {simulated("dead"): "true", simulated("evict-after"): "3s"}}});
     let nodes: Api<Node> = Api::all(world.kube.clone());
     nodes.patch(&node, &PatchParams::default(), &Patch::Merge(dead)).await.unwrap();
-    let waiting = until("the lost pod is missed", async || {
-        let run = world.story(&["check", "cache"]).await;
+    until("the lost pod is missed", async || {
+        let run = world.cbctl(&["check", "cache"]).await;
         assert!([0, 4].contains(&run.status), "{run}");
-        (run.status == 4).then_some(run)
+        (run.status == 4 && run.says("of 3 ready")).then_some(())
     })
     .await;
-    println!("{waiting}");
     let run = world.check_until("cache", 0).await;
-    println!("{run}");
     let pods = world.canary_pods().await;
     assert!(pods.iter().all(|pod| pod.metadata.name.as_ref() != Some(&lost)), "a lost pod passes:\n{run}");
     world.go_on("cache").await.expect(0, &["cache, step 2 of 3 is entered, 2 canary pods"]);

@@ -126,3 +126,46 @@ fn has_pods(canary: &Canary, workload: &Workload) -> bool {
     let live = workload.live_canary().filter(|pod| pod.ready && pod.runs(&canary.flags)).count();
     u32::try_from(live) == Ok(canary.pods) && workload.live_canary().count() == live
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::super::tests::all_off;
+    use super::super::super::workload::{Pod, Replicas};
+    use super::*;
+
+    /// A canary of one pod that restarted so often.
+    fn moved(restarts: i32, waiting: &str, ready: bool) -> Move {
+        let pod = Pod {
+            name: "web-canary-6f7d-abcde".into(),
+            template: "6f7d".into(),
+            started: None,
+            accepted: None,
+            ready_since: None,
+            ready,
+            terminating: false,
+            waiting: Some(waiting.to_owned()),
+            restarts,
+            flags: BTreeMap::new(),
+        };
+        let mut workload = all_off();
+        let template = workload.fingerprint.clone();
+        let replicas = Replicas { desired: 1, ..Replicas::default() };
+        let beside = Beside { is_ours: true, template: Some(template.clone()), replicas, ..Beside::default() };
+        (workload.canary, workload.beside) = (vec![pod], Some(beside));
+        let canary = Canary { pods: 1, flags: BTreeMap::new(), percent: None, template, arrived: false };
+        let record = CanaryRecord { operation: "operation-1".into(), aim: Aim::Runs(canary), route: None };
+        next(&record, &workload, false)
+    }
+
+    #[test]
+    fn a_canary_that_crashes_again_and_again_is_not_waited_for() {
+        assert_eq!(moved(0, "ContainerCreating", false), Move::Wait);
+        assert_eq!(moved(1, "CrashLoopBackOff", false), Move::Wait, "once may have any cause");
+        assert_eq!(moved(5, "", true), Move::Wait, "it serves again");
+        let failed = Move::Failed("web-canary-6f7d-abcde crashes again and again".into());
+        assert_eq!(moved(2, "CrashLoopBackOff", false), failed);
+        assert_eq!(moved(3, "", false), failed);
+    }
+}

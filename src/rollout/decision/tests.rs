@@ -147,3 +147,17 @@ fn a_share_of_the_service_that_is_not_what_it_should_be_holds_a_promotion() {
         assert_eq!(decided(None, Some(uneven)), Outcome::Proceed, "of no matter to a rollback");
     }
 }
+
+#[test]
+fn a_canary_is_made_anew_whatever_cannot_be_told_of_the_one_before() {
+    let decided = |destination, gates_of, judgement: Judgement| {
+        let rollout = with(&[], &["errors"], [&[], &[]]);
+        let route = Route { destination, ..route(1, 0, gates_of) };
+        decide(&rollout, &workload(&[]), route, given(true, None), |_| judgement.clone()).outcome()
+    };
+    let unknown = || Judgement::Inconclusive(Gap::NoTraffic, None);
+    let here = Destination::Step { phase: 1, step: 0 };
+    assert_eq!(decided(here, None, unknown()), Outcome::Proceed);
+    assert_eq!(decided(Destination::Step { phase: 1, step: 1 }, Some(1), unknown()), Outcome::Inconclusive);
+    assert_eq!(decided(Destination::Step { phase: 2, step: 0 }, None, unknown()), Outcome::Inconclusive);
+}

@@ -16,7 +16,7 @@ pub const STRATEGY: &[(&str, &str)] = &[
 kind: Rollout
 name: checkout
 target: {deployment: storefront, container: web}
-warm_up: 2s
+warm_up: 3s
 indicators:
   latency: {histogram: http_request_duration_seconds}
   error_rate:
@@ -172,9 +172,9 @@ impl World {
         // Check takes no reason.
         let yes = &consent[..consent.len().min(1)];
         until(&format!("{phase} goes on"), async || {
-            let check = self.story(&[&["check", phase], yes].concat()).await;
+            let check = self.cbctl(&[&["check", phase], yes].concat()).await;
             let run = match check.status {
-                0 => self.story(&[&["promote", phase], consent].concat()).await,
+                0 => self.cbctl(&[&["promote", phase], consent].concat()).await,
                 _ => check,
             };
             assert!([0, 4].contains(&run.status), "{phase} cannot go on:\n{run}");
@@ -183,22 +183,10 @@ impl World {
         .await
     }
 
-    pub async fn story(&self, arguments: &[&str]) -> Run {
-        let run = self.cbctl(arguments).await;
-        let log =
-            format!("=== {} {arguments:?} [{}]\n{}{}", jiff::Timestamp::now(), run.status, run.stdout, run.stderr);
-        use std::io::Write;
-        let name = std::thread::current().name().unwrap().rsplit("::").next().unwrap().to_owned();
-        let mut file =
-            std::fs::OpenOptions::new().create(true).append(true).open(format!("/tmp/story-{name}.log")).unwrap();
-        file.write_all(log.as_bytes()).unwrap();
-        run
-    }
-
     /// The answer of a check once it is this one; until then only time may be missing.
     pub async fn check_until(&self, phase: &str, status: i32) -> Run {
         until(&format!("check {phase} says {status}"), async || {
-            let run = self.story(&["check", phase]).await;
+            let run = self.cbctl(&["check", phase]).await;
             assert!([status, 4].contains(&run.status), "neither {status} nor waiting:\n{run}");
             (run.status == status).then_some(run)
         })
@@ -208,7 +196,7 @@ impl World {
     /// A check that says all of this, whatever it decides.
     pub async fn check_says(&self, phase: &str, pieces: &[&str]) -> Run {
         until(&format!("check {phase} says {pieces:?}"), async || {
-            let run = self.story(&["check", phase]).await;
+            let run = self.cbctl(&["check", phase]).await;
             pieces.iter().all(|piece| run.says(piece)).then_some(run)
         })
         .await
