@@ -78,7 +78,7 @@ pub(super) async fn run(context: &Context, arguments: &Rollback) -> Result<ExitS
                 return Ok(gradual.better(&seen));
             }
         }
-        at = gradual.reduce(&mut interrupted).await?;
+        at = Box::pin(gradual.reduce(&mut interrupted)).await?;
         judges = true;
     }
     gradual.all_the_way(&at)
