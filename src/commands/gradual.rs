@@ -178,7 +178,7 @@ impl Gradual<'_> {
                 self.read(&self.target, deadline, interrupted).await
             }
             Ok(Reduction::Recorded(..) | Reduction::Flags(_)) => {
-                self.write_and_settle(&operation, deadline, interrupted).await
+                Box::pin(self.write_and_settle(&operation, deadline, interrupted)).await
             }
             Err(_) => Ok(seen),
         }

@@ -5,7 +5,7 @@
 
 use super::super::canary::{Aim, Beside, Canary, CanaryRecord, canary_of};
 use super::super::plan::{self, Operation, Plan};
-use super::super::router::{Split, Weights};
+use super::super::router::{Router, Split, Weights};
 use super::super::workload::{FlagSource, Replicas, Workload, owner};
 use super::fewer::{Fewer, LessTraffic};
 
@@ -84,7 +84,11 @@ fn smaller(workload: &Workload) -> Option<(Canary, Fewer)> {
     }
     let pods = canary.pods.min(found);
     let fewer_pods = (pods / 2).max(1);
-    let traffic = traffic(workload, record, canary)?;
+    let routed = record.route.as_ref().zip(canary.percent);
+    let traffic = match routed {
+        Some((route, percent)) => Some(less_traffic(workload, &route.router, percent)?),
+        None => None,
+    };
     let less = traffic.as_ref().is_some_and(|traffic| traffic.from >= 1.0 && traffic.to < traffic.from);
     if pods <= 1 && (pods == 0 || !less) {
         return None;
@@ -105,17 +109,15 @@ fn unfinished(workload: &Workload, record: &CanaryRecord, canary: &Canary) -> Op
     (!canary.arrived && reduced.operation == record.operation && can_go_on).then(|| reduced.fewer.clone())
 }
 
-/// What becomes of the traffic, where a router gives any; None where it cannot be given less.
-fn traffic(workload: &Workload, record: &CanaryRecord, canary: &Canary) -> Option<Option<LessTraffic>> {
-    let Some((route, recorded)) = record.route.as_ref().zip(canary.percent) else { return Some(None) };
-    let kind = &route.router.kind;
+/// Half of what the router gives it now, and of what is recorded at most; None where it cannot be given less.
+fn less_traffic(workload: &Workload, router: &Router, recorded: f64) -> Option<LessTraffic> {
     let found = workload.split.as_ref()?.as_ref().ok()?.percent;
     let from = recorded.min(found);
-    if kind.is_near(from, 0.0) {
+    if router.kind.is_near(from, 0.0) {
         return None;
     }
-    let to = kind.nearest(from / 2.0).min(from);
-    Some(Some(LessTraffic { router: route.router.object(), from, to }))
+    let to = router.kind.nearest(from / 2.0).min(from);
+    Some(LessTraffic { router: router.object(), from, to })
 }
 
 /// Everything that is left of it.
@@ -145,7 +147,7 @@ mod tests {
     use super::super::super::plan::Record;
     use super::super::super::position::Place;
     use super::super::super::route::{Consent, Route};
-    use super::super::super::router::{Backends, Router, RouterKind, Unsplittable};
+    use super::super::super::router::{Backends, RouterKind, Unsplittable};
     use super::super::super::tests::{all_off, at, flag, literal, operation, rollout};
     use super::super::{GivenUp, Reduction, all_the_way, is_begun, next as next_reduction};
     use super::*;
@@ -166,8 +168,8 @@ mod tests {
         if unit < 1.0 { RouterKind::HttpRoute(backends) } else { RouterKind::VirtualService(backends) }
     }
 
-    fn split(percent: f64) -> Result<Split, Unsplittable> {
-        Ok(Split { resource_version: "7".into(), percent, weights: Weights("now".into()) })
+    fn split(percent: f64) -> Split {
+        Split { resource_version: "7".into(), percent, weights: Weights("now".into()) }
     }
 
     /// One step on, and its canary as it is to be.
@@ -192,7 +194,7 @@ mod tests {
             let Aim::Runs(canary) = &mut record.aim else { panic!("it is to run") };
             canary.pods = pods;
             canary.percent = routed.as_ref().map(|(_, percent)| *percent);
-            workload.split = routed.as_ref().map(|(_, percent)| split(*percent));
+            workload.split = routed.as_ref().map(|(_, percent)| Ok(split(*percent)));
             record.route = routed.map(|(kind, _)| Routed {
                 router: Router { name: "web".into(), kind, canary_labels: [].into() },
                 weights: Weights("before".into()),
@@ -309,13 +311,13 @@ mod tests {
         assert_eq!(scaled(|workload| workload.beside.as_mut().unwrap().replicas.desired = 1), "1 -> 0");
         assert_eq!(scaled(|workload| workload.beside.as_mut().unwrap().replicas.desired = 0), "0 -> 0");
         let routed = || Some((kind(0.01), 10.0));
-        assert_eq!(goes(|workload| workload.split = Some(split(0.0)), routed()), "4 -> 0", "it gets nothing");
+        assert_eq!(goes(|workload| workload.split = Some(Ok(split(0.0))), routed()), "4 -> 0", "it gets nothing");
         let missing = |workload: &mut Workload| {
             workload.split = Some(Err(Unsplittable::Missing { router: "httproute/web".into() }));
         };
         assert_eq!(goes(missing, routed()), "4 -> 0");
         let mut lowered = with(4, routed());
-        lowered.split = Some(split(4.0));
+        lowered.split = Some(Ok(split(4.0)));
         assert_eq!(told(&reduced(&lowered)), "4 -> 2, 4 -> 2%", "half of what it gets");
         assert_eq!(next(&with(4, None), true, &operation(9_000)).unwrap().0.to, 0, "it was given up");
     }
@@ -396,7 +398,7 @@ mod tests {
             {
                 let router = Router { name: "web".into(), kind: kind(0.01), canary_labels: [].into() };
                 record.route = Some(Routed { router, weights: Weights("before".into()) });
-                (canary.percent, at.split) = (Some(20.0), Some(split(percent)));
+                (canary.percent, at.split) = (Some(20.0), Some(Ok(split(percent))));
             }
             match (found, &mut at.beside) {
                 (Some(found), Some(beside)) => beside.replicas.desired = found,
