@@ -16,6 +16,9 @@ _cbctl() {
             ",$1")
                 cmd="cbctl"
                 ;;
+            cbctl,abort)
+                cmd="cbctl__subcmd__abort"
+                ;;
             cbctl,check)
                 cmd="cbctl__subcmd__check"
                 ;;
@@ -59,12 +62,66 @@ _cbctl() {
 
     case "${cmd}" in
         cbctl)
-            opts="-f -n -o -q -h -V --files --namespace --context --prometheus --output --quiet --no-color --help --version status check rehearse promote rollback sign-off pause resume history why completions man"
+            opts="-f -n -o -q -h -V --files --namespace --context --prometheus --output --quiet --no-color --help --version status check rehearse promote rollback abort sign-off pause resume history why completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --files)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --prometheus)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cbctl__subcmd__abort)
+            opts="-f -n -o -q -h --no-wait --timeout --dry-run --reason --files --namespace --context --prometheus --output --quiet --no-color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --files)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -351,12 +408,24 @@ _cbctl() {
             return 0
             ;;
         cbctl__subcmd__promote)
-            opts="-f -n -o -q -h --adopt --yes-high-risk --timeout --dry-run --reason --files --namespace --context --prometheus --output --quiet --no-color --help"
+            opts="-f -n -o -q -h --adopt --wait --step --from --yes-high-risk --timeout --dry-run --reason --files --namespace --context --prometheus --output --quiet --no-color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --step)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

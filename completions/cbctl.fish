@@ -39,6 +39,7 @@ complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "check" -d 'Decide what 
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "rehearse" -d 'Try the way back from the next step, and touch nothing; `promote` does it too'
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "promote" -d 'Take the rollout one step further towards a phase, if the gates allow it'
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "rollback" -d 'Switch breakers off, or go back to where the rollout was before the last step'
+complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "abort" -d 'Take the canary away, and the rollout back to where it stood before there was one'
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "sign-off" -d 'Give your word for what Prometheus cannot tell'
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "pause" -d 'Have nothing promoted until `resume`; rollbacks go on as ever'
 complete -c cbctl -n "__fish_cbctl_needs_command" -f -a "resume" -d 'Let promotions go on after `pause`'
@@ -76,6 +77,9 @@ json\t''"
 complete -c cbctl -n "__fish_cbctl_using_subcommand rehearse" -s q -l quiet -d 'Print the answer and errors, and nothing else'
 complete -c cbctl -n "__fish_cbctl_using_subcommand rehearse" -l no-color -d 'Do without colour, as with `NO_COLOR` set'
 complete -c cbctl -n "__fish_cbctl_using_subcommand rehearse" -s h -l help -d 'Print help'
+complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -l wait -d 'Go through the whole phase, one step after the other, and back by itself if a rollback trigger fires; for this long at most, for 7 days if no time is given' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -l step -d 'Only this step of the phase, by its number or `full`; with --wait up to it' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -l from -d 'Only if the rollout stands there now: `cache/1`, any step of `cache`, or `none` if it has not begun' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -l timeout -d 'Roll back by itself if the pods are not healthy within this time' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -l reason -d 'Why, for the record' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand promote" -s f -l files -d 'Folder with rollout.yaml and the phase files' -r -F
@@ -113,6 +117,19 @@ complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l dry-run -d 'Hav
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -s q -l quiet -d 'Print the answer and errors, and nothing else'
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -l no-color -d 'Do without colour, as with `NO_COLOR` set'
 complete -c cbctl -n "__fish_cbctl_using_subcommand rollback" -s h -l help -d 'Print help'
+complete -c cbctl -n "__fish_cbctl_using_subcommand abort" -l timeout -d 'How long to try and to wait; with --gradual, for the pods of each reduction' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand abort" -l reason -d 'Why, for the record' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand abort" -s f -l files -d 'Folder with rollout.yaml and the phase files' -r -F
+complete -c cbctl -n "__fish_cbctl_using_subcommand abort" -s n -l namespace -d 'Namespace of the Deployment, instead of rollout.yaml\'s and the kubeconfig\'s' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand abort" -l context -d 'Context of the kubeconfig' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand abort" -l prometheus -d 'Address of Prometheus, instead of rollout.yaml\'s' -r
+complete -c cbctl -n "__fish_cbctl_using_subcommand abort" -s o -l output -d 'Form of the answer' -r -f -a "table\t''
+json\t''"
+complete -c cbctl -n "__fish_cbctl_using_subcommand abort" -l no-wait -d 'Do not wait until every pod runs the old values'
+complete -c cbctl -n "__fish_cbctl_using_subcommand abort" -l dry-run -d 'Have the API server check the change without storing it'
+complete -c cbctl -n "__fish_cbctl_using_subcommand abort" -s q -l quiet -d 'Print the answer and errors, and nothing else'
+complete -c cbctl -n "__fish_cbctl_using_subcommand abort" -l no-color -d 'Do without colour, as with `NO_COLOR` set'
+complete -c cbctl -n "__fish_cbctl_using_subcommand abort" -s h -l help -d 'Print help'
 complete -c cbctl -n "__fish_cbctl_using_subcommand sign-off" -l reason -d 'Why, for the record' -r
 complete -c cbctl -n "__fish_cbctl_using_subcommand sign-off" -s f -l files -d 'Folder with rollout.yaml and the phase files' -r -F
 complete -c cbctl -n "__fish_cbctl_using_subcommand sign-off" -s n -l namespace -d 'Namespace of the Deployment, instead of rollout.yaml\'s and the kubeconfig\'s' -r

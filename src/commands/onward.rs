@@ -292,6 +292,10 @@ impl Onward<'_> {
                 let headline = format!("error: not everything can be found out: the rollout stands at {stands}");
                 (End::Error, ExitStatus::Error, headline)
             }
+            (Outcome::Error, _) if self.so_far.failures > FAILURES => {
+                let headline = format!("error: not everything can be found out: the rollout stands at {stands}");
+                (End::Error, ExitStatus::Error, headline)
+            }
             (Outcome::Error, _) | (Outcome::Proceed, Some(Outcome::Error)) => {
                 (End::Error, ExitStatus::Error, over("error"))
             }
