@@ -80,7 +80,7 @@ async fn stops_where_things_are_better() {
     assert_eq!(run.status, 0, "{run}");
     assert_eq!(
         story(&run),
-        ["back at cache, step 1: 1 flag of deployment/storefront change", "better: every trigger is quiet"]
+        ["back at cache, step 1: 1 flag of deployment/storefront changes", "better: every trigger is quiet"]
     );
     assert_eq!(world.on().await, ["CB_CACHE_ENABLED"]);
     assert_eq!(world.place().await.as_deref(), Some("cache 1"));
@@ -102,7 +102,7 @@ async fn goes_all_the_way_if_nothing_gets_better() {
     assert_eq!(
         story(&run),
         [
-            "back at cache, step 1: 1 flag of deployment/storefront change",
+            "back at cache, step 1: 1 flag of deployment/storefront changes",
             "judged: error_rate for 3s still fires",
             "back at shadow, step 1: 2 flags of deployment/storefront change",
         ]

@@ -103,7 +103,7 @@ async fn one_breaker_goes_off_and_the_phases_before_it_stay() {
       deployment/storefront   CB_HTTP_ENABLED   true -> false
     done in AGE: back at cache, step 1; 2 of 2 pods run the new values
     ------- stderr -------
-    back at cache, step 1: 1 flag of deployment/storefront change
+    back at cache, step 1: 1 flag of deployment/storefront changes
     (progress of the pods)
     [exit status: 0]
     ------- requests -------
