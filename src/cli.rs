@@ -235,7 +235,7 @@ impl FromStr for Standpoint {
             Some(Ok(step @ 1..)) => Some(step),
             Some(Ok(0) | Err(_)) => return Err(format!("`{text}` is no place such as cache/1, cache or none")),
         };
-        Ok(Self::At { phase: phase.parse().map_err(|error| format!("{error}"))?, step })
+        Ok(Self::At { phase: phase.parse()?, step })
     }
 }
 

@@ -158,7 +158,7 @@ impl Onward<'_> {
         let seen = Seen { outcome, live, reached: goal.is_reached(route), over };
         let barred = self.so_far.barred.as_ref().filter(|(at, ..)| at.elapsed() < SOME_TIME);
         match turn(seen) {
-            Turn::End => Next::Ended(self.end(looked, seen)),
+            Turn::End => Next::Ended(Ok(self.end(looked, seen))),
             Turn::RollBack => Next::Ended(self.roll_back(looked, interrupted).await),
             Turn::Step if barred.is_none() => self.step(looked, interrupted).await,
             Turn::Step | Turn::Watch => {
@@ -190,7 +190,7 @@ impl Onward<'_> {
             Ok(Taken::Ended(ended)) if ended.result == Ended::RolledBack => {
                 self.so_far.steps.push(*ended);
                 let headline = "rollback: the last step did not become healthy, and was taken back".to_owned();
-                return Next::Ended(self.answer(Some(looked), End::RolledBack, ExitStatus::RolledBack, headline));
+                return Next::Ended(Ok(self.answer(Some(looked), End::RolledBack, ExitStatus::RolledBack, headline)));
             }
             Ok(Taken::Ended(ended)) => {
                 context.printer.tell(&ended.headline);
@@ -261,7 +261,7 @@ impl Onward<'_> {
     }
 
     /// The last look has decided.
-    fn end(&mut self, looked: Looked, seen: Seen) -> Result<ExitStatus, Error> {
+    fn end(&mut self, looked: Looked, seen: Seen) -> ExitStatus {
         let goal = self.so_far.goal;
         let phase = goal.map_or("the rollout", |goal| self.rollout.phases[goal.phase].name.as_str());
         let taken = match self.so_far.steps.len() {
@@ -292,10 +292,6 @@ impl Onward<'_> {
                 let headline = format!("error: not everything can be found out: the rollout stands at {stands}");
                 (End::Error, ExitStatus::Error, headline)
             }
-            (Outcome::Error, _) if self.so_far.failures > FAILURES => {
-                let headline = format!("error: not everything can be found out: the rollout stands at {stands}");
-                (End::Error, ExitStatus::Error, headline)
-            }
             (Outcome::Error, _) | (Outcome::Proceed, Some(Outcome::Error)) => {
                 (End::Error, ExitStatus::Error, over("error"))
             }
@@ -307,16 +303,10 @@ impl Onward<'_> {
     }
 
     /// Prints the answer that it ends with.
-    fn answer(
-        &mut self,
-        looked: Option<Looked>,
-        end: End,
-        exit: ExitStatus,
-        headline: String,
-    ) -> Result<ExitStatus, Error> {
+    fn answer(&mut self, looked: Option<Looked>, end: End, exit: ExitStatus, headline: String) -> ExitStatus {
         let report = self.report(looked, end, exit, headline);
         self.context.printer.answer(&report);
-        Ok(exit)
+        exit
     }
 
     fn report(&mut self, looked: Option<Looked>, end: End, exit: ExitStatus, headline: String) -> OnwardReport {

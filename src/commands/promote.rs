@@ -35,7 +35,8 @@ pub(super) async fn run(context: &Context, arguments: &Promote) -> Result<ExitSt
     let (timeout, reason) = (arguments.timeout, arguments.write.reason.as_ref());
     if let Some(time) = arguments.wait {
         let so_far = SoFar::default();
-        return Onward { context, cluster, rollout, asked, timeout, reason, time, so_far }.run().await;
+        let onward = Onward { context, cluster, rollout, asked, timeout, reason, time, so_far };
+        return Box::pin(onward.run()).await;
     }
     let aim = Aim { phase: asked.phase, consent: asked.consent, revisions: true, ..Aim::default() };
     let (look, identity) = tokio::join!(context.look_and_try(rollout, cluster, aim), cluster.identity());

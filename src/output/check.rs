@@ -98,18 +98,18 @@ impl CheckReport {
     pub fn waits_for(&self) -> String {
         let obstacles = self.obstacles.iter().filter(|blocking| blocking.passes_with_time()).map(obstacle);
         let conditions = self.conditions.iter().filter_map(ConditionReport::waits_for);
-        self.in_one_line(obstacles.chain(conditions).collect())
+        self.in_one_line(&obstacles.chain(conditions).collect::<Vec<_>>())
     }
 
     /// What somebody has to act on, in one line.
     pub fn held_by(&self) -> String {
         let obstacles = self.obstacles.iter().filter(|blocking| !blocking.passes_with_time()).map(obstacle);
         let conditions = self.conditions.iter().filter_map(ConditionReport::holds);
-        self.in_one_line(obstacles.chain(conditions).collect())
+        self.in_one_line(&obstacles.chain(conditions).collect::<Vec<_>>())
     }
 
-    fn in_one_line(&self, lines: Vec<String>) -> String {
-        match lines.as_slice() {
+    fn in_one_line(&self, lines: &[String]) -> String {
+        match lines {
             [] => self.summary.clone(),
             [only] => only.clone(),
             [first, others @ ..] => format!("{first}; and {}", plural(others.len() as u64, "other line")),

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::harness::proxy::Act;
 use crate::harness::{World, until};
 
-const GATE: &str = "  - error_rate < 5% over 4s\n";
+const GATE: &str = "  - error_rate < 5% over 6s\n";
 const TRIGGER: &str = "rollback:\n  - error_rate > 10% for 2s\n";
 const BAD: &str = "rules: [{when: {pod: \"storefront-canary-.*\"}, set: {error_rate: 60%}}]";
 
@@ -261,7 +261,7 @@ async fn from_another_place_nothing_is_touched() {
 async fn a_terminal_shows_it_in_place_and_keeps_only_the_answer() {
     let world = World::before_steps(["1s", "0s", "0s"], "").await;
     let screen = world.cbctl(&["promote", "cache", "--wait=80s"]).on_a_terminal().await;
-    for piece in ["now   cache, step 1 of 3: 1 pod", "next  cache, step 3 of 3: full", "error_rate over 4s"] {
+    for piece in ["now   cache, step 1 of 3: 1 pod", "next  cache, step 3 of 3: full", "error_rate over 6s"] {
         assert!(screen.contains(piece), "`{piece}` is not in {screen}");
     }
     assert!(screen.contains("\u{1b}[J"), "it is redrawn in place: {screen:?}");

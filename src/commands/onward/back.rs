@@ -53,10 +53,10 @@ impl Onward<'_> {
         };
         self.so_far.rollback = change.map(|change| *change);
         match ended {
-            Ok(Some(headline)) => self.answer(Some(looked), End::RolledBack, ExitStatus::RolledBack, headline),
+            Ok(Some(headline)) => Ok(self.answer(Some(looked), End::RolledBack, ExitStatus::RolledBack, headline)),
             Ok(None) => {
                 let headline = format!("rollback: a rollback trigger fires ({firing}), and no step is on record");
-                self.answer(Some(looked), End::Firing, ExitStatus::RolledBack, headline)
+                Ok(self.answer(Some(looked), End::Firing, ExitStatus::RolledBack, headline))
             }
             Err(error) => {
                 self.so_far.last = Some(looked);
@@ -102,13 +102,13 @@ impl Onward<'_> {
         self.context.remember(self.cluster, &self.rollout.header.name, Some(before), entry).await;
         match settled {
             Ok((after, headline)) => {
-                let mut report = self.change(&back, Ended::Done, headline.clone());
+                let mut report = back.report(Ended::Done, headline);
                 report.pods = Some(after.spread(&plan.goal(before)));
                 let headline = format!("rollback: a rollback trigger fired ({firing}); {}", back.done);
                 (Ok(Some(headline)), Some(Box::new(report)))
             }
             Err(unsettled) => {
-                let (report, error) = unsettled.of_promotion(|what| self.change(&back, Ended::Unverified, what));
+                let (report, error) = unsettled.of_promotion(|what| back.report(Ended::Unverified, what));
                 (Err(error), Some(Box::new(report)))
             }
         }
@@ -152,9 +152,11 @@ impl Onward<'_> {
             }
         }
     }
+}
 
-    fn change(&self, back: &Back, result: Ended, headline: String) -> ChangeReport {
-        let Back { operation, made: Made { before, plan, .. }, .. } = back;
+impl Back {
+    fn report(&self, result: Ended, headline: String) -> ChangeReport {
+        let Back { operation, made: Made { before, plan, .. }, .. } = self;
         let mut report = ChangeReport::new("rollback", &before.deployment, &before.namespace, result, headline);
         report.operation = Some(operation.id.clone());
         report.place = plan.record.place().cloned();
