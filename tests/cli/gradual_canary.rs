@@ -17,8 +17,15 @@ const WEIGHTS: [(&str, Option<u64>); 2] = [("store", Some(7)), ("other", None)];
 
 impl World {
     /// A service so many steps into a phase whose first step is a canary of four pods, which a trigger watches from now
-    /// on; at once or divided by a router.
-    async fn stepped(steps: usize, routed: bool, scenario: &str) -> Self {
+    /// on.
+    async fn stepped(steps: usize, scenario: &str) -> Self {
+        let world = Self::before_four_pods(false).await;
+        world.watched_after(steps, scenario).await;
+        world
+    }
+
+    /// A service before that phase, whose traffic a router divides if asked for.
+    async fn before_four_pods(routed: bool) -> Self {
         let world = Self::empty().await;
         world.write_files(files::STEPPED);
         world.edit("phases/20-cache.yaml", "pods: 1", "pods: 4");
@@ -36,15 +43,18 @@ impl World {
             })
             .await;
         world.promote_through(&["shadow"]).await;
+        world
+    }
+
+    async fn watched_after(&self, steps: usize, scenario: &str) {
         for _ in 0..steps {
-            world.cbctl(&["promote", "cache"]).await.expect(0, &["done in"]);
+            self.cbctl(&["promote", "cache"]).await.expect(0, &["done in"]);
         }
         for name in ["10-shadow.yaml", "20-cache.yaml", "30-http.yaml"] {
-            let text = std::fs::read_to_string(world.path(&format!("phases/{name}"))).unwrap();
-            world.write(&format!("phases/{name}"), &format!("{text}{TRIGGER}"));
+            let text = std::fs::read_to_string(self.path(&format!("phases/{name}"))).unwrap();
+            self.write(&format!("phases/{name}"), &format!("{text}{TRIGGER}"));
         }
-        world.scenario(scenario).await;
-        world
+        self.scenario(scenario).await;
     }
 
     fn routes(&self) -> Api<DynamicObject> {
@@ -80,7 +90,7 @@ impl World {
 
 #[tokio::test]
 async fn a_canary_on_record_keeps_the_pods_with_which_things_are_better() {
-    let world = World::stepped(1, false, HEALTHY).await;
+    let world = World::stepped(1, HEALTHY).await;
     let env = world.env().await;
     let run = world.cbctl(&["rollback", "--gradual"]).await;
     run.expect(
@@ -102,7 +112,7 @@ async fn a_canary_on_record_keeps_the_pods_with_which_things_are_better() {
 
 #[tokio::test]
 async fn a_canary_on_record_that_is_the_cause_goes_and_the_rollout_goes_back() {
-    let world = World::stepped(1, false, CANARY_FAILS).await;
+    let world = World::stepped(1, CANARY_FAILS).await;
     let run = world.cbctl(&["rollback", "--gradual", "-o", "json"]).await;
     assert_eq!(run.status, 0, "{run}");
     assert_eq!(
@@ -127,7 +137,7 @@ async fn a_canary_on_record_that_is_the_cause_goes_and_the_rollout_goes_back() {
 
 #[tokio::test]
 async fn a_reduction_that_was_killed_is_brought_to_its_end_and_gone_on_with() {
-    let world = World::stepped(1, false, CANARY_FAILS).await;
+    let world = World::stepped(1, CANARY_FAILS).await;
     world.api.on("PATCH deployments/storefront-canary", Act::status(503));
     let running = world.cbctl(&["rollback", "--gradual"]).start();
     running.says("deployment/storefront-canary is brought to what is recorded").await;
@@ -150,7 +160,7 @@ async fn a_reduction_that_was_killed_is_brought_to_its_end_and_gone_on_with() {
 
 #[tokio::test]
 async fn from_everything_it_leads_to_shadow_without_a_canary_coming_back() {
-    let world = World::stepped(3, false, ALL_FAILS).await;
+    let world = World::stepped(3, ALL_FAILS).await;
     world.until_no_canary().await;
     let run = world.cbctl(&["rollback", "--gradual"]).await;
     run.expect(0, &["every breaker is off"]);
@@ -163,7 +173,7 @@ async fn from_everything_it_leads_to_shadow_without_a_canary_coming_back() {
 
 #[tokio::test]
 async fn a_canary_on_record_that_something_scales_up_goes_as_a_whole() {
-    let world = World::stepped(1, false, ALL_FAILS).await;
+    let world = World::stepped(1, ALL_FAILS).await;
     let (deployments, four) = (world.deployments(), json!({"spec": {"replicas": 4}}));
     let autoscaler = move || {
         let (deployments, four) = (deployments.clone(), four.clone());
@@ -181,9 +191,9 @@ async fn a_canary_on_record_that_something_scales_up_goes_as_a_whole() {
 
 #[tokio::test]
 async fn what_a_router_gives_a_canary_is_halved_first_and_restored_in_the_end() {
-    let world = World::stepped(0, true, HEALTHY).await;
+    let world = World::before_four_pods(true).await;
     let before = world.rules().await;
-    world.cbctl(&["promote", "cache", "--timeout", "60s"]).await.expect(0, &["of the traffic"]);
+    world.watched_after(1, HEALTHY).await;
     let given = world.recorded_percent().await.unwrap();
     assert_ne!(world.rules().await, before);
     let preview = world.cbctl(&["rollback", "--gradual", "--dry-run"]).await;
