@@ -128,7 +128,7 @@ impl Plan {
     /// Whether the recorded position is the one that this plan writes.
     pub fn is_recorded_in(&self, workload: &Workload) -> bool {
         match &self.record {
-            Record::Write(position) => workload.recorded_position() == Some(&**position),
+            Record::Write(position) => workload.recorded_position().is_some_and(|found| position.is(found)),
             Record::Remove => workload.position.is_none(),
             Record::Keep => true,
         }
@@ -238,8 +238,12 @@ pub fn promotion(rollout: &Rollout, workload: &Workload, route: &Route, operatio
     prior.extend(replaced);
     let from = route.standing.place.as_ref().map(|place| place.record(rollout));
     let base = workload.recorded_position().map(|position| position.operation.clone());
-    // What an emergency has switched off is not to be brought back.
-    let before = workload.recorded_canary().filter(|_| workload.emergency.is_none()).cloned().map(Box::new);
+    // What an emergency has switched off is not to be brought back; and where a canary is made anew at its own place, that
+    // place had one, whatever has become of its record.
+    let stays = route.standing.place.as_ref().is_some_and(|place| (place.phase, place.step) == (phase, step));
+    let known = workload.recorded_canary().cloned().map(Box::new);
+    let anew = canary.as_ref().filter(|_| stays).cloned();
+    let before = known.or(anew).filter(|_| workload.emergency.is_none());
     trail.push(Taken { from, base, prior, canary: before });
     let position = Position {
         place: Place { phase: rollout.phases[phase].name.clone(), step: step + 1, since: operation.at },

@@ -94,6 +94,12 @@ impl Position {
         [self.troubled, self.rolled_back.then_some(self.at), reduced].into_iter().flatten().max()
     }
 
+    /// Whether it is the same record, whenever its bake began: that of a canary begins anew once it was seen to run.
+    pub fn is(&self, other: &Self) -> bool {
+        let place = Place { since: other.place.since, ..self.place.clone() };
+        Self { place, ..self.clone() } == *other
+    }
+
     /// Whether a change on the way here was made on the record of this operation.
     pub fn is_built_on(&self, operation: &String) -> bool {
         self.trail.iter().any(|taken| taken.base.as_ref() == Some(operation))

@@ -20,10 +20,10 @@ use crate::harness::run::Run;
 use crate::harness::{World, until};
 
 /// Worlds at once, of each test.
-const AT_ONCE: usize = 3;
+pub const AT_ONCE: usize = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Death {
+pub enum Death {
     /// The request never arrives.
     Unsent,
     /// It arrives, and nobody reads the answer.
@@ -80,7 +80,7 @@ impl World {
     }
 
     /// Runs a command that dies at this request, or that ends before it comes to it.
-    async fn dies_at(&self, arguments: &[&str], case: &Case) -> Run {
+    pub async fn dies_at(&self, arguments: &[&str], case: &Case) -> Run {
         let Case { occurrence, death, .. } = *case;
         let process: Arc<OnceLock<Pid>> = Arc::default();
         let (victim, count) = (process.clone(), Arc::new(AtomicUsize::new(0)));
@@ -122,10 +122,26 @@ fn env_of(spec: Option<&k8s_openapi::api::core::v1::PodSpec>) -> Value {
 
 /// One death: at which request, counted among those of its kind, because looks at the pods are more or fewer each time.
 #[derive(Debug, Clone)]
-struct Case {
-    line: String,
-    occurrence: usize,
-    death: Death,
+pub struct Case {
+    pub line: String,
+    pub occurrence: usize,
+    pub death: Death,
+}
+
+impl Case {
+    /// Every request of a run, unsent and unheard.
+    pub fn all(run: &Run) -> Vec<Self> {
+        let mut cases = Vec::new();
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for line in run.lines() {
+            let count = counts.entry(line).or_default();
+            for death in [Death::Unsent, Death::Unheard] {
+                cases.push(Self { line: line.to_owned(), occurrence: *count, death });
+            }
+            *count += 1;
+        }
+        cases
+    }
 }
 
 /// Kills a command at every request, and prints how many deaths that were.
@@ -134,15 +150,7 @@ async fn survives(prepared: impl AsyncFn() -> World, arguments: &[&str]) {
     let world = prepared().await;
     let run = world.cbctl(arguments).await;
     assert_eq!(run.status, 0, "{run}");
-    let mut cases = Vec::new();
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for line in run.lines() {
-        let count = counts.entry(line).or_default();
-        for death in [Death::Unsent, Death::Unheard] {
-            cases.push(Case { line: line.to_owned(), occurrence: *count, death });
-        }
-        *count += 1;
-    }
+    let cases = Case::all(&run);
     world.again(arguments).await.expect(0, &[]);
     let (wanted, told) = (world.left().await, world.told().await);
     let deaths: Vec<bool> = futures_util::stream::iter(cases)

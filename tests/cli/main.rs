@@ -11,6 +11,7 @@ mod check;
 mod cluster_faults;
 mod concurrency;
 mod crash;
+mod crash_canary;
 mod emergency;
 mod evidence;
 mod files;

@@ -33,9 +33,13 @@ pub fn breakers_off(
         return Err(NothingToRollBack::AlreadyOff);
     }
     let (mut wanted, record) = back_to_without(rollout, workload, &off, operation);
-    // A canary of the place that is left has nothing to show any more.
+    // A canary of the place that is left has nothing to show any more; that of one that is not stays without them.
     let moves = record.place().is_some_and(|place| workload.recorded_place().as_ref() != Some(place));
-    let canary = if on_in_the_canary || moves { canary::gone(workload, operation) } else { None };
+    let canary = match (moves, on_in_the_canary) {
+        (true, _) => canary::gone(workload, operation),
+        (false, true) => canary::without(workload, &off, operation).or_else(|| canary::gone(workload, operation)),
+        (false, false) => None,
+    };
     // What was on before the rollout changed it is no reason to switch anything on here.
     let switches_on = |flag: &FlagName, value: &FlagValue| {
         let of_flag = |breaker: &&Breaker| breaker.flag == *flag;

@@ -50,6 +50,17 @@ pub(super) fn as_before(
     Some(Box::new(CanaryRecord { operation: operation.id.clone(), aim: Aim::Runs(canary), route }))
 }
 
+/// The canary that there is with these breakers off. None where its place is not known, or an emergency has left it.
+pub(super) fn without(workload: &Workload, off: &Flags, operation: &Operation) -> Option<Box<CanaryRecord>> {
+    workload.recorded_position().filter(|_| workload.emergency.is_none())?;
+    let record = workload.recorded_canary()?;
+    let mut flags = record.canary()?.flags.clone();
+    flags.extend(off.iter().map(|(flag, off)| (flag.clone(), FlagValue::Literal(off.clone()))));
+    let canary = Canary { flags, template: workload.fingerprint.clone(), arrived: false, ..record.canary()?.clone() };
+    let operation = operation.id.clone();
+    Some(Box::new(CanaryRecord { operation, aim: Aim::Runs(canary), ..record.clone() }))
+}
+
 fn known_route(workload: &Workload) -> Option<Routed> {
     workload.recorded_canary()?.route.clone()
 }
@@ -144,5 +155,81 @@ fn keeping(workload: &Workload, canary: Option<Box<CanaryRecord>>) -> Plan {
         canary,
         accepts_emergency: false,
         resource_version: workload.resource_version.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rollout::declaration::Exposure;
+    use crate::rollout::plan::{breakers_off, promotion, step_back};
+    use crate::rollout::route::{Consent, Route};
+    use crate::rollout::tests::{all_off, at, flag, literal, operation, rollout as declared};
+
+    fn rollout() -> Rollout {
+        let mut rollout = declared();
+        rollout.phases[1].steps[0].exposure = Exposure::Pods(1);
+        // What its phases say nothing of is not theirs to switch off in a canary.
+        rollout.phases[0].flags.remove(&flag("CB_HTTP"));
+        rollout
+    }
+
+    fn promoted(workload: &Workload, second: i64) -> Workload {
+        let consent = Consent { adopt: true, ..Consent::default() };
+        let route = Route::find(&rollout(), workload, None, consent, at(second));
+        promotion(&rollout(), workload, &route, &operation(second)).unwrap().outcome(workload)
+    }
+
+    fn arrived(workload: &Workload, second: i64) -> Workload {
+        arrival(workload, at(second)).unwrap().outcome(workload)
+    }
+
+    fn at_the_canary() -> Workload {
+        arrived(&promoted(&promoted(&all_off(), 0), 1_000), 1_100)
+    }
+
+    fn place(workload: &Workload) -> String {
+        workload.recorded_place().map_or_else(String::new, |place| format!("{} {}", place.phase, place.step))
+    }
+
+    #[test]
+    fn a_canary_that_was_made_anew_is_aborted_like_the_first() {
+        for lost in [None, Some(Err("not JSON".to_owned()))] {
+            let spoiled = Workload { canary_record: lost, ..at_the_canary() };
+            let anew = arrived(&promoted(&spoiled, 2_000), 2_100);
+            assert_eq!(place(&anew), "cache 1");
+            let back = abort(&anew, &operation(3_000)).unwrap().outcome(&anew);
+            assert_eq!(place(&back), "shadow 1", "there is no canary at the place that it is taken away from");
+            let back = step_back(&anew, &operation(3_000)).unwrap().outcome(&anew);
+            let runs = back.recorded_canary().unwrap().canary().is_some();
+            assert_eq!(place(&back) == "cache 1", runs, "a canary's place has one");
+        }
+    }
+
+    #[test]
+    fn a_breaker_that_the_phase_is_not_about_goes_off_in_the_canary_and_leaves_it_there() {
+        let mut by_hand = at_the_canary();
+        by_hand.flags.insert(flag("CB_HTTP"), literal("true"));
+        if let Some(Ok(record)) = &mut by_hand.canary_record
+            && let Aim::Runs(canary) = &mut record.aim
+        {
+            canary.flags.insert(flag("CB_HTTP"), FlagValue::Literal("true".into()));
+        }
+        let off = breakers_off(&rollout(), &by_hand, &["http".parse().unwrap()], &operation(2_000)).unwrap();
+        let after = off.outcome(&by_hand);
+        assert_eq!(place(&after), "cache 1");
+        let canary = after.recorded_canary().and_then(CanaryRecord::canary).unwrap();
+        assert_eq!(canary.flags[&flag("CB_HTTP")], FlagValue::Literal("false".into()));
+        assert_eq!(canary.flags[&flag("CB_CACHE")], FlagValue::Literal("true".into()));
+        assert!(!canary.arrived);
+    }
+
+    #[test]
+    fn a_rollback_whose_canary_has_arrived_is_still_the_same() {
+        let full = promoted(&at_the_canary(), 2_000);
+        let back = step_back(&full, &operation(3_000)).unwrap();
+        let after = back.outcome(&full);
+        assert!(back.is_recorded_in(&after) && back.is_recorded_in(&arrived(&after, 3_100)));
+        assert!(!back.is_recorded_in(&promoted(&arrived(&after, 3_100), 9_000)));
     }
 }
