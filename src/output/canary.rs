@@ -55,6 +55,11 @@ pub fn trouble(trouble: &CanaryTrouble) -> String {
         CanaryTrouble::Changed { deployment } => {
             format!("deployment/{deployment} is not as recorded, somebody has changed it: --adopt makes it anew")
         }
+        CanaryTrouble::Reduced { deployment, pods } => format!(
+            "a gradual rollback has left deployment/{deployment} {}: --adopt makes it as great as the step asks for, and \
+             bakes from the beginning",
+            plural(u64::from(*pods), "pod")
+        ),
         CanaryTrouble::OtherShare { router, expected, found } => format!(
             "{router} gives the canary {}, not {}: somebody has changed it: --adopt sets it again",
             share(*found),

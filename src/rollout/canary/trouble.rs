@@ -64,6 +64,11 @@ pub enum CanaryTrouble {
     Changed {
         deployment: String,
     },
+    /// A gradual rollback has made it smaller: what it shows now is not what the step asks for.
+    Reduced {
+        deployment: String,
+        pods: u32,
+    },
     /// The router does not give it the recorded part of the traffic, in percent.
     OtherShare {
         router: String,
@@ -81,6 +86,7 @@ impl CanaryTrouble {
             | Self::Missing { .. }
             | Self::Outdated { .. }
             | Self::Changed { .. }
+            | Self::Reduced { .. }
             | Self::OtherShare { .. } => true,
             Self::NameTooLong { .. }
             | Self::Stranger { .. }
@@ -127,6 +133,9 @@ pub fn at(rollout: &Rollout, workload: &Workload, place: &StandingPlace) -> Opti
     }
     if !beside.is(canary) {
         return Some(CanaryTrouble::Changed { deployment });
+    }
+    if workload.recorded_position().is_some_and(|position| position.reduced.is_some()) {
+        return Some(CanaryTrouble::Reduced { deployment, pods: canary.pods });
     }
     let router = super::router(rollout, workload)?;
     match (canary.percent, workload.split.as_ref()?) {
