@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::Deployment;
+use serde::de::DeserializeOwned;
 
 use super::Target;
 use crate::rollout::canary::CanaryRecord;
@@ -26,8 +27,7 @@ pub(super) const SIGN_OFF: &str = "sign-off.cbctl.dev/";
 
 /// The recorded position; a text that is none is told apart from nothing.
 pub(super) fn position(deployment: &Deployment) -> Option<Result<Position, String>> {
-    let text = text(deployment, POSITION)?;
-    Some(serde_json::from_str(text).map_err(|error| error.to_string()))
+    record(deployment, POSITION)
 }
 
 /// The mark of an emergency. One that cannot be read still is one: it dates from the beginning of time.
@@ -42,8 +42,7 @@ pub(super) fn emergency(deployment: &Deployment) -> Option<Emergency> {
 
 /// What is recorded of the canary; a text that says nothing is told apart from nothing.
 pub(super) fn canary(deployment: &Deployment) -> Option<Result<CanaryRecord, String>> {
-    let text = text(deployment, CANARY)?;
-    Some(serde_json::from_str(text).map_err(|error| error.to_string()))
+    record(deployment, CANARY)
 }
 
 /// The word that nothing is to be promoted. One that cannot be read still is one.
@@ -91,6 +90,11 @@ pub(super) fn recorded_target(deployment: &Deployment) -> Option<(Target, Flags)
         router: None,
     };
     Some((target, position.off))
+}
+
+fn record<T: DeserializeOwned>(deployment: &Deployment, key: &str) -> Option<Result<T, String>> {
+    let text = text(deployment, key)?;
+    Some(serde_json::from_str(text).map_err(|error| error.to_string()))
 }
 
 fn text<'a>(deployment: &'a Deployment, key: &str) -> Option<&'a str> {

@@ -25,6 +25,7 @@ use crate::output::words::{duration, plural};
 use crate::rollout::decision::{Checked, Outcome, Tried};
 use crate::rollout::declaration::{Check, Rollout};
 use crate::rollout::onward::{Goal, Seen, Stand, Turn, turn};
+use crate::rollout::plan::Plan;
 use crate::rollout::workload::Workload;
 
 /// About the time in which a scrape brings something new.
@@ -177,7 +178,7 @@ impl Onward<'_> {
         let identity = cluster.identity().await;
         let stands = &mut self.so_far.stands;
         let Looked { workload, decision, report } = &looked;
-        let sending = |plan: &crate::rollout::plan::Plan| stands.push(Stand::of(&plan.outcome(workload)));
+        let sending = |plan: &Plan| stands.push(Stand::of(&plan.outcome(workload)));
         let taken = taking.take((workload, decision, report), identity, &mut *interrupted, sending).await;
         self.so_far.told = None;
         self.so_far.barred = None;
@@ -197,10 +198,6 @@ impl Onward<'_> {
                 self.so_far.stands.drain(..self.so_far.stands.len().saturating_sub(1));
                 self.so_far.steps.push(*ended);
                 Next::Again
-            }
-            Err(Failed { error: error @ Error::Overtaken { .. }, report }) => {
-                self.so_far.steps.extend(report.map(|report| *report));
-                Next::Ended(self.failed(error))
             }
             // What is there now is seen by the next look.
             Err(Failed { error, report: None }) if Self::passes(&error) => {

@@ -12,7 +12,6 @@ use super::{Context, now, operation, target};
 use crate::cli::{Back, Rollback};
 use crate::cluster::{Cluster, Target, retry};
 use crate::error::{Error, ExitStatus};
-use crate::output::canary::CanaryChange;
 use crate::output::change::{self, ChangeReport, Result as Outcome};
 use crate::output::progress::overtaken;
 use crate::phase_file;
@@ -143,11 +142,7 @@ fn report(
     result: Outcome,
     headline: String,
 ) -> ChangeReport {
-    let mut report = ChangeReport::new(form.verb(), &before.deployment, &before.namespace, result, headline);
-    report.operation = (result != Outcome::DryRun).then(|| operation.id.clone());
-    report.place = plan.record.place().cloned();
-    report.changes = plan.changes.iter().map(change::Applied::of).collect();
-    report.canary = plan.canary.as_deref().map(|record| CanaryChange::of(record, before));
+    let mut report = ChangeReport::of_plan(form.verb(), before, operation, plan, result, headline);
     report.kept = plan.kept().cloned().collect();
     report
 }

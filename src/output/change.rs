@@ -9,7 +9,7 @@ use super::words::{duration, plural, since};
 use super::{Report, SCHEMA, step, table};
 use crate::error::ExitStatus;
 use crate::rollout::name::FlagName;
-use crate::rollout::plan::{Change, Plan, Record};
+use crate::rollout::plan::{Change, Operation, Plan, Record};
 use crate::rollout::position::Place;
 use crate::rollout::progress::Spread;
 use crate::rollout::template::TemplateChange;
@@ -85,6 +85,26 @@ impl ChangeReport {
             pods: None,
             headline,
             next: None,
+        }
+    }
+}
+
+impl ChangeReport {
+    /// Of a change that was planned on this; a dry run is no operation.
+    pub fn of_plan(
+        kind: &'static str,
+        before: &Workload,
+        operation: &Operation,
+        plan: &Plan,
+        result: Result,
+        headline: String,
+    ) -> Self {
+        Self {
+            operation: (result != Result::DryRun).then(|| operation.id.clone()),
+            place: plan.record.place().cloned(),
+            changes: plan.changes.iter().map(Applied::of).collect(),
+            canary: plan.canary.as_deref().map(|record| CanaryChange::of(record, before)),
+            ..Self::new(kind, &before.deployment, &before.namespace, result, headline)
         }
     }
 }

@@ -61,7 +61,7 @@ pub fn choose(listed: &[Listed], named: &Flags, container: Option<&str>) -> Vec<
 mod tests {
     use super::super::name::FlagName;
     use super::super::progress::Goal;
-    use super::super::tests::workload;
+    use super::super::tests::{pod, workload};
     use super::super::workload::{FlagSource, FlagValue, Pod, Replicas, Workload};
     use super::*;
 
@@ -112,16 +112,9 @@ mod tests {
     #[test]
     fn it_is_over_when_nothing_is_left_that_runs_anything_else() {
         let pod = |value: &str, terminating| Pod {
-            name: format!("shop-6f7d-{value}"),
-            template: "6f7d".into(),
-            started: None,
-            ready_since: None,
-            accepted: None,
-            ready: true,
             terminating,
-            waiting: None,
-            restarts: 0,
             flags: [("CB_CACHE".parse().unwrap(), FlagSource::Value(FlagValue::Literal(value.into())))].into(),
+            ..pod(&format!("shop-6f7d-{value}"))
         };
         let goal = Goal::Values([("CB_CACHE".parse().unwrap(), FlagValue::Literal("false".into()))].into());
         let seen = |observed_generation, pods: Vec<Pod>| {

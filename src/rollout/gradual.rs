@@ -201,7 +201,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::tests::{
-        all_off, any_workload, flag, literal, operation, promoted, rollout, switch_off, workload,
+        all_off, any_workload, flag, literal, operation, pod as made_up, promoted, rollout, switch_off, workload,
     };
     use super::super::workload::Pod;
     use super::*;
@@ -212,18 +212,7 @@ mod tests {
     }
 
     fn pod(name: &str, terminating: bool) -> Pod {
-        Pod {
-            name: name.into(),
-            template: "6f7d".into(),
-            started: None,
-            ready_since: None,
-            accepted: None,
-            ready: true,
-            terminating,
-            waiting: None,
-            restarts: 0,
-            flags: std::collections::BTreeMap::new(),
-        }
+        Pod { terminating, ..made_up(name) }
     }
 
     fn with_canary(mut workload: Workload, pods: usize) -> Workload {

@@ -94,12 +94,11 @@ fn is_after(at: Option<Timestamp>, change: Timestamp) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use super::super::canary::{Aim, CanaryRecord};
     use super::super::decision::{Judged, Outcome};
     use super::super::declaration::Exposure;
-    use super::super::tests::{rollout, workload};
+    use super::super::tests::{pod as made_up, rollout, workload};
     use super::*;
 
     const SINCE: i64 = 1_000;
@@ -109,18 +108,9 @@ mod tests {
     }
 
     fn pod(name: &str, started: i64, restarts: i32, waiting: Option<&str>, ready: bool) -> Pod {
-        Pod {
-            name: name.into(),
-            template: "6f7d".into(),
-            started: Some(at(started)),
-            accepted: Some(at(started)),
-            ready_since: None,
-            ready,
-            terminating: false,
-            waiting: waiting.map(str::to_owned),
-            restarts,
-            flags: BTreeMap::new(),
-        }
+        let started = Some(at(started));
+        let waiting = waiting.map(str::to_owned);
+        Pod { started, accepted: started, restarts, waiting, ready, ..made_up(name) }
     }
 
     /// What the pods say at this phase of off → cache → http.

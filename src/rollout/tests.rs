@@ -14,7 +14,7 @@ use super::replacement::Replacement;
 use super::route::{Consent, Destination, Obstacle, Route};
 use super::standing::Standing;
 use super::template::Template;
-use super::workload::{FlagSource, FlagValue, Replicas, Upkeep, Workload};
+use super::workload::{FlagSource, FlagValue, Pod, Replicas, Upkeep, Workload};
 use crate::judge::condition::Encoding;
 
 const BAKE: u64 = 100;
@@ -128,6 +128,22 @@ pub fn workload(flags: &[(&str, FlagSource)]) -> Workload {
         memory_limit: None,
         replacement: Replacement::default(),
         upkeep: Upkeep::default(),
+    }
+}
+
+/// A ready pod that tells nothing else of itself.
+pub fn pod(name: &str) -> Pod {
+    Pod {
+        name: name.into(),
+        template: "6f7d".into(),
+        started: None,
+        accepted: None,
+        ready_since: None,
+        ready: true,
+        terminating: false,
+        waiting: None,
+        restarts: 0,
+        flags: BTreeMap::new(),
     }
 }
 

@@ -12,7 +12,6 @@ use crate::commands::promote::WAY_BACK;
 use crate::commands::settle::{self, Made, Sent, Settling, Unsettled};
 use crate::commands::{now, operation, target_of};
 use crate::error::{Error, ExitStatus};
-use crate::output::canary::CanaryChange;
 use crate::output::change::{self, ChangeReport, Result as Ended};
 use crate::rollout::history::entry::{Action, Ending, Entry, NOBODY_KNOWS};
 use crate::rollout::onward::Stand;
@@ -157,12 +156,7 @@ impl Onward<'_> {
 impl Back {
     fn report(&self, result: Ended, headline: String) -> ChangeReport {
         let Back { operation, made: Made { before, plan, .. }, .. } = self;
-        let mut report = ChangeReport::new("rollback", &before.deployment, &before.namespace, result, headline);
-        report.operation = Some(operation.id.clone());
-        report.place = plan.record.place().cloned();
-        report.changes = plan.changes.iter().map(change::Applied::of).collect();
-        report.canary = plan.canary.as_deref().map(|record| CanaryChange::of(record, before));
-        report
+        ChangeReport::of_plan("rollback", before, operation, plan, result, headline)
     }
 }
 

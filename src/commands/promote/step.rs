@@ -13,7 +13,7 @@ use crate::commands::rehearse::{Way, rehearse};
 use crate::commands::settle::{self, Made, Sent, Settling};
 use crate::commands::{Context, now, operation, target_of};
 use crate::error::Error;
-use crate::output::canary::{CanaryChange, entered as canary_entered};
+use crate::output::canary::entered as canary_entered;
 use crate::output::change::{self, ChangeReport, Result as Outcome};
 use crate::output::check::{CheckReport, destination};
 use crate::output::in_one_line;
@@ -355,15 +355,9 @@ impl Promotion<'_> {
     }
 
     fn report(&self, result: Outcome, headline: String, applied: &Plan, pods: Option<Spread>) -> ChangeReport {
-        let namespace = &self.cluster.namespace;
-        let mut report = ChangeReport::new("promote", &self.target.deployment, namespace, result, headline);
-        report.operation = (result != Outcome::DryRun).then(|| self.operation.id.clone());
-        report.place = applied.record.place().cloned();
-        report.changes = applied.changes.iter().map(change::Applied::of).collect();
-        let made = applied.canary.as_deref().filter(|_| result != Outcome::RolledBack);
-        report.canary = made.map(|record| CanaryChange::of(record, self.before));
-        report.pods = pods;
-        report.next = (result == Outcome::Done).then(|| "next: cbctl check".to_owned());
-        report
+        let report = ChangeReport::of_plan("promote", self.before, &self.operation, applied, result, headline);
+        let canary = report.canary.filter(|_| result != Outcome::RolledBack);
+        let next = (result == Outcome::Done).then(|| "next: cbctl check".to_owned());
+        ChangeReport { canary, pods, next, ..report }
     }
 }

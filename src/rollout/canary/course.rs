@@ -131,24 +131,13 @@ fn has_pods(canary: &Canary, workload: &Workload) -> bool {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::super::tests::all_off;
+    use super::super::super::tests::{all_off, pod};
     use super::super::super::workload::{Pod, Replicas};
     use super::*;
 
     /// A canary of one pod that restarted so often.
     fn moved(restarts: i32, waiting: &str, ready: bool) -> Move {
-        let pod = Pod {
-            name: "web-canary-6f7d-abcde".into(),
-            template: "6f7d".into(),
-            started: None,
-            accepted: None,
-            ready_since: None,
-            ready,
-            terminating: false,
-            waiting: Some(waiting.to_owned()),
-            restarts,
-            flags: BTreeMap::new(),
-        };
+        let pod = Pod { ready, waiting: Some(waiting.to_owned()), restarts, ..pod("web-canary-6f7d-abcde") };
         let mut workload = all_off();
         let template = workload.fingerprint.clone();
         let replicas = Replicas { desired: 1, ..Replicas::default() };

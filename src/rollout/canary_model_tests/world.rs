@@ -6,7 +6,7 @@ use super::super::canary::{self, Beside};
 use super::super::declaration::{Exposure, Rollout};
 use super::super::position::Emergency;
 use super::super::router::{Backends, Router, RouterKind, Split, Weights};
-use super::super::tests::{at, flag, literal, rollout as declared};
+use super::super::tests::{at, flag, literal, pod, rollout as declared};
 use super::super::workload::{FlagSource, Pod, Replicas, Workload};
 use super::NOW;
 
@@ -53,19 +53,9 @@ pub fn canary_is_on(workload: &Workload) -> bool {
 
 /// The canary with its pods as its controller makes them.
 pub fn with_beside(workload: &Workload, beside: Option<Beside>) -> Workload {
-    let pod = |index: i32, beside: &Beside| Pod {
-        name: format!("web-canary-6f7d-{index}"),
-        template: "6f7d".into(),
-        started: None,
-        accepted: None,
-        ready_since: None,
-        ready: true,
-        terminating: false,
-        waiting: None,
-        restarts: 0,
-        flags: beside.flags.clone(),
-    };
-    let canary = beside.iter().flat_map(|beside| (0..beside.replicas.desired).map(|index| pod(index, beside)));
+    let named =
+        |index: i32, beside: &Beside| Pod { flags: beside.flags.clone(), ..pod(&format!("web-canary-6f7d-{index}")) };
+    let canary = beside.iter().flat_map(|beside| (0..beside.replicas.desired).map(|index| named(index, beside)));
     Workload { canary: canary.collect(), beside, ..workload.clone() }
 }
 

@@ -8,8 +8,7 @@ use crate::judge::verdict::Gap;
 use crate::rollout::declaration::{Exposure, RequiredSignOff};
 use crate::rollout::exposure::Uneven;
 use crate::rollout::standing::{Standing, StandingPlace};
-use crate::rollout::tests::{at, rollout, workload};
-use crate::rollout::workload::Pod;
+use crate::rollout::tests::{at, pod, rollout, workload};
 
 fn given(past: bool, share: Option<CanaryShare>) -> Given<'static> {
     static NOTHING: Tried = Tried(Vec::new());
@@ -71,21 +70,6 @@ fn judged(rollout: &Rollout, workload: &Workload, route: Route) -> Vec<String> {
     let measured = words.iter().filter(|word| !word.starts_with("signed") && *word != "nothing");
     assert!(measured.eq(&asked), "what is sampled is what is judged: {asked:?}, {words:?}");
     words
-}
-
-fn pod(name: &str) -> Pod {
-    Pod {
-        name: name.into(),
-        template: "6f7d".into(),
-        started: None,
-        accepted: None,
-        ready_since: None,
-        ready: true,
-        terminating: false,
-        waiting: None,
-        restarts: 0,
-        flags: std::collections::BTreeMap::new(),
-    }
 }
 
 #[test]

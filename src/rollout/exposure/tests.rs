@@ -9,7 +9,7 @@ use super::*;
 use crate::judge::samples::{LivePod, Point, Samples, Scope};
 use crate::rollout::canary::{Aim, Canary, CanaryRecord};
 use crate::rollout::router::{Backends, Router, RouterKind, Split, Weights};
-use crate::rollout::tests::{at, rollout, workload};
+use crate::rollout::tests::{self, at, rollout, workload};
 
 /// Length of the evidence in seconds, and the scrape interval.
 const AGE: i64 = 600;
@@ -61,18 +61,7 @@ fn canary_record(arrived: bool) -> CanaryRecord {
 }
 
 fn pod(name: &str) -> Pod {
-    Pod {
-        name: name.into(),
-        template: "6f7d".into(),
-        started: Some(at(0)),
-        accepted: Some(at(0)),
-        ready_since: None,
-        ready: true,
-        terminating: false,
-        waiting: None,
-        restarts: 0,
-        flags: BTreeMap::new(),
-    }
+    Pod { started: Some(at(0)), accepted: Some(at(0)), ..tests::pod(name) }
 }
 
 struct World {

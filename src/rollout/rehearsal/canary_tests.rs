@@ -6,7 +6,7 @@ use super::super::canary::{Beside, CanaryTrouble};
 use super::super::declaration::{Check, Exposure, Gate, Probe, Requirement, Step};
 use super::super::replacement::{Amount, Limit, Replacement};
 use super::super::router::{Backends, Router, RouterKind, Split, Weights};
-use super::super::tests::{all_off, at, literal, operation, promoted as next, rollout as plain};
+use super::super::tests::{all_off, at, literal, operation, pod, promoted as next, rollout as plain};
 use super::super::workload::Replicas;
 use super::*;
 
@@ -72,19 +72,7 @@ fn arrived(mut promoted: Workload) -> Workload {
     if let Some(percent) = canary.percent {
         promoted.split = Some(Ok(split(percent)));
     }
-    let pod = super::super::workload::Pod {
-        name: "web-canary-5f-abcde".into(),
-        template: "5f".into(),
-        started: None,
-        accepted: None,
-        ready_since: None,
-        ready: true,
-        terminating: false,
-        waiting: None,
-        restarts: 0,
-        flags: [].into(),
-    };
-    promoted.canary = vec![pod; canary.pods as usize];
+    promoted.canary = vec![pod("web-canary-5f-abcde"); canary.pods as usize];
     promoted.canary_record = Some(Ok(record));
     promoted
 }
