@@ -145,6 +145,7 @@ mod tests {
         (workload.canary, workload.beside) = (vec![pod], Some(beside));
         let canary = Canary { pods: 1, flags: BTreeMap::new(), percent: None, template, arrived: false };
         let record = CanaryRecord { operation: "operation-1".into(), aim: Aim::Runs(canary), route: None };
+        workload.canary_record = Some(Ok(record.clone()));
         next(&record, &workload, false)
     }
 
