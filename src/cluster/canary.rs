@@ -135,8 +135,8 @@ impl Cluster {
         let typed: Deployment =
             serde_json::from_value(live.clone()).map_err(|source| unread(Refusal::Decode { source }))?;
         let wanted = canary.flags.keys().cloned().collect();
-        let in_force = annotation::emergency(&typed).is_some();
-        if !in_force && template::fingerprint(&typed, &workload.container, &wanted) == canary.template {
+        let is_as_seen = annotation::emergency(&typed) == workload.emergency;
+        if is_as_seen && template::fingerprint(&typed, &workload.container, &wanted) == canary.template {
             return Ok(live);
         }
         Err(Error::TemplateChanged { namespace: self.namespace.clone(), name: name.clone() })
