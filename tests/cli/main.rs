@@ -35,6 +35,7 @@ mod promote;
 mod references;
 mod rehearse;
 mod rollback;
+mod router;
 mod steps;
 mod stories;
 mod story;

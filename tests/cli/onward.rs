@@ -37,7 +37,7 @@ impl World {
 #[tokio::test]
 async fn goes_through_all_steps_of_a_phase() {
     let world = World::before_steps(["2s", "1s", "1s"], "").await;
-    let run = world.cbctl(&["promote", "cache", "--wait=80s"]).await;
+    let run = world.cbctl(&["promote", "cache", "--wait=150s"]).await;
     run.expect(
         0,
         &[
@@ -95,7 +95,7 @@ async fn a_trigger_that_fires_after_everything_leads_out_of_the_phase() {
 #[tokio::test]
 async fn waits_for_somebody_as_long_as_the_canary_runs() {
     let world = World::before_steps(["0s", "0s", "0s"], "  - {signoff: looked-at}\n").await;
-    let running = world.cbctl(&["promote", "cache", "--wait=85s"]).start();
+    let running = world.cbctl(&["promote", "cache", "--wait=155s"]).start();
     running.says("held: signed looked-at: nobody yet: cbctl sign-off looked-at").await;
     assert_eq!(world.place().await.as_deref(), Some("cache 1"));
     world.cbctl(&["sign-off", "looked-at"]).await.expect(0, &[]);
@@ -123,7 +123,7 @@ async fn the_time_that_is_over_undoes_nothing_and_another_run_goes_on() {
         ],
     );
     assert_eq!(world.canary_pods().await.len(), 1);
-    world.cbctl(&["promote", "cache", "--wait=80s"]).await.expect(0, &["done: cache is complete, 2 steps taken"]);
+    world.cbctl(&["promote", "cache", "--wait=150s"]).await.expect(0, &["done: cache is complete, 2 steps taken"]);
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn what_was_killed_goes_on() {
     running.signal(Signal::KILL);
     running.finish().await;
     assert_eq!(world.place().await.as_deref(), Some("cache 1"));
-    world.cbctl(&["promote", "cache", "--wait=80s"]).await.expect(0, &["done: cache is complete"]);
+    world.cbctl(&["promote", "cache", "--wait=150s"]).await.expect(0, &["done: cache is complete"]);
 }
 
 #[tokio::test]
@@ -171,7 +171,7 @@ async fn a_rollback_by_somebody_else_ends_it() {
 #[tokio::test]
 async fn servers_that_are_away_for_a_while_do_not_end_it() {
     let world = World::before_steps(["8s", "0s", "0s"], "").await;
-    let running = world.cbctl(&["promote", "cache", "--wait=85s", "--step", "2"]).start();
+    let running = world.cbctl(&["promote", "cache", "--wait=155s", "--step", "2"]).start();
     running.says("waiting: ").await;
     world.prometheus.on("QUERY", Act::status(503));
     running.says("Prometheus answered 503").await;
@@ -260,7 +260,7 @@ async fn from_another_place_nothing_is_touched() {
 #[tokio::test]
 async fn a_terminal_shows_it_in_place_and_keeps_only_the_answer() {
     let world = World::before_steps(["1s", "0s", "0s"], "").await;
-    let screen = world.cbctl(&["promote", "cache", "--wait=80s"]).on_a_terminal().await;
+    let screen = world.cbctl(&["promote", "cache", "--wait=150s"]).on_a_terminal().await;
     for piece in ["now   cache, step 1 of 3: 1 pod", "next  cache, step 3 of 3: full", "error_rate over 6s"] {
         assert!(screen.contains(piece), "`{piece}` is not in {screen}");
     }

@@ -32,7 +32,12 @@ impl Nothing<'_> {
         arguments: &Back,
         interrupted: &mut (impl Future<Output = ()> + Unpin),
     ) -> Result<ExitStatus, Error> {
-        let why = why(self.reason)?;
+        let why = match self.reason {
+            NothingToRollBack::NoEarlierStep if self.workload.has_canary() => {
+                "no step is on record that could be taken back; cbctl abort takes the canary away"
+            }
+            reason => why(reason)?,
+        };
         let (deployment, namespace) = (&self.workload.deployment, &self.workload.namespace);
         let headline = format!("nothing to do: {why}");
         let mut report = ChangeReport::new("rollback", deployment, namespace, Outcome::NothingToDo, headline);

@@ -23,7 +23,7 @@ use super::redact::redact;
 use super::{World, until};
 
 /// No command of a test takes that long; a hanging one shall not hold up all others.
-const LONGEST: Duration = Duration::from_secs(90);
+const LONGEST: Duration = Duration::from_secs(160);
 
 thread_local! {
     /// What the last command of this test left behind, or has said so far, for a test that waited for another answer in
