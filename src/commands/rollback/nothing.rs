@@ -32,12 +32,10 @@ impl Nothing<'_> {
         arguments: &Back,
         interrupted: &mut (impl Future<Output = ()> + Unpin),
     ) -> Result<ExitStatus, Error> {
-        let why = match self.reason {
-            NothingToRollBack::NoEarlierStep if self.workload.has_canary() => {
-                "no step is on record that could be taken back; cbctl abort takes the canary away"
-            }
-            reason => why(reason)?,
-        };
+        let mut why = why(self.reason)?.to_owned();
+        if self.reason == NothingToRollBack::NoEarlierStep && self.workload.has_canary() {
+            why.push_str("; cbctl abort takes the canary away");
+        }
         let (deployment, namespace) = (&self.workload.deployment, &self.workload.namespace);
         let headline = format!("nothing to do: {why}");
         let mut report = ChangeReport::new("rollback", deployment, namespace, Outcome::NothingToDo, headline);
@@ -61,7 +59,7 @@ impl Nothing<'_> {
                 deadline: self.deadline,
                 still_ours: &|_| true,
             };
-            let settled = settling.verify(interrupted, why).await;
+            let settled = settling.verify(interrupted, &why).await;
             let unverified = |what| ChangeReport::new("rollback", deployment, namespace, Outcome::Unverified, what);
             let (after, _) = settled.map_err(|unsettled| unsettled.answer(self.context, unverified))?;
             let spread = after.spread(&goal);
