@@ -185,20 +185,26 @@ impl<'a> Test<'a> {
         Judgement::Inconclusive(self.missing_for_compliance(since, below), Some(Box::new(found)))
     }
 
-    /// Firing where the detector is sure of a breach that began at least `for` ago, and whose share is above the limit.
+    /// Firing where the detector is sure of a breach that began at least `for` ago, and whose share is above the limit;
+    /// and the last time that this was so. That it ever is so is as unlikely for a healthy service as that it is so now.
     fn trigger(&self) -> Judgement {
         let healthy = self.condition.healthy.or_else(|| Limit::new(self.limit.get() / 2.0)).unwrap_or(self.limit);
         let mut detector = Detector::new(healthy, self.limit, &BREACHES, self.bursts_of_violation);
+        let (mut all, mut fired) = (Sum::default(), None);
         for block in &self.blocks {
             detector.add(block.from, block.length(), Tally::of(block.least, block.requests));
+            all.requests += block.requests;
+            if self.breach(&detector, all).is_some_and(|onset| age(onset, block.to) >= self.condition.window) {
+                fired = Some(block.to);
+            }
         }
-        let evidence = detector.minutes() / detector::in_minutes(self.scope.horizon);
-        let (onset, since) = detector.onset().unzip();
-        let found = Box::new(self.evidence(0, evidence, onset));
-        let all = Sum::of(&self.blocks);
+        let (onset, _) = detector.onset().unzip();
+        let mut found = Box::new(self.evidence(0, self.evidence_of(&detector), onset));
+        if let Finding::Share(share) = &mut found.finding {
+            share.fired = fired;
+        }
         let enough = all.requests >= self.condition.min_requests;
-        let above = since.is_some_and(|since| since.share() > self.limit.get());
-        if let Some(onset) = onset.filter(|_| evidence >= self.needed && above && enough) {
+        if let Some(onset) = self.breach(&detector, all) {
             let have = age(onset, self.window.to);
             if have >= self.condition.window {
                 return Judgement::Met(*found);
@@ -215,6 +221,18 @@ impl<'a> Test<'a> {
             _ => Gap::MoreRequests { have: all.requests, more: None, about: None },
         };
         Judgement::Inconclusive(gap, Some(found))
+    }
+
+    /// The beginning of the breach that a trigger's detector is sure of after so many requests.
+    fn breach(&self, detector: &Detector, all: Sum) -> Option<Timestamp> {
+        let (onset, since) = detector.onset()?;
+        let sure = self.evidence_of(detector) >= self.needed && all.requests >= self.condition.min_requests;
+        (sure && since.share() > self.limit.get()).then_some(onset)
+    }
+
+    /// The likelihood ratio that a trigger's detector has reached.
+    fn evidence_of(&self, detector: &Detector) -> f64 {
+        detector.minutes() / detector::in_minutes(self.scope.horizon)
     }
 
     /// The estimate over the window against the limit, and nothing else.
@@ -269,6 +287,7 @@ impl<'a> Test<'a> {
                 requests_since: since.requests,
                 bursts: self.bursts_of_violation.mean(),
                 onset,
+                fired: None,
                 quantile_seconds: self.counts.quantile.map(|quantile| quantile.interpolated),
                 worst: self.worst.clone(),
             }),
@@ -327,4 +346,62 @@ fn worst(events: &BTreeMap<&str, u64>, requests: &BTreeMap<&str, u64>) -> Option
     });
     let share = |pod: &PodShare| as_float(pod.events) / as_float(pod.requests);
     shares.max_by(|a, b| share(a).total_cmp(&share(b)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::cast_precision_loss, reason = "the numbers of a test are small")]
+
+    use super::super::condition::Metric;
+    use super::super::samples::{Group, Look, Point, Samples, Series};
+    use super::super::tests::{error_rate, scope};
+    use super::*;
+
+    const HOUR: i64 = 3_600;
+
+    /// A trigger on 2 % for a minute over a day of a hundred requests a second, looked at every six minutes, of which
+    /// this share failed between so many seconds ago.
+    fn after_a_day(failed: f64, between: std::ops::Range<i64>) -> (Judgement, Scope) {
+        let mut scope = scope(&["a"]);
+        let ago = |seconds: i64| scope.now.checked_sub(Duration::from_secs(seconds.unsigned_abs())).unwrap();
+        let moments: Vec<i64> = (0..=240).rev().map(|index| index * 360).collect();
+        let series = |value: &dyn Fn(i64) -> f64| {
+            let points = moments.iter().map(|seconds| Point { at: ago(*seconds), value: value(*seconds) }).collect();
+            Ok(vec![Series { pod: "a".into(), part: String::new(), points }])
+        };
+        let bad_seconds = |seconds: i64| (between.end - seconds.max(between.start)).max(0) as f64;
+        let mut samples = Samples::on_grid(moments.iter().map(|seconds| ago(*seconds)).collect());
+        samples.insert(Metric::Requests, series(&|seconds| 100.0 * (100_000 - seconds) as f64));
+        samples.insert(Metric::Errors, series(&|seconds| (100.0 * failed * bad_seconds(seconds)).floor()));
+        samples.insert(Metric::RequestTimes, series(&|seconds| ago(seconds).as_second() as f64));
+        let one = series(&|_| 1.0);
+        samples.insert(Metric::RequestSources, one);
+        for metric in [Metric::RequestsBefore, Metric::ErrorsBefore] {
+            samples.insert(metric, Ok(Vec::new()));
+        }
+        let begun = ago(25 * HOUR);
+        scope.since = Some(begun);
+        scope.pods.as_mut().unwrap()[0].started = begun;
+        let trigger = Condition { window: Duration::from_secs(720), ..error_rate(Role::Trigger, 0.02) };
+        let judged = Group { scope: scope.clone(), samples };
+        (super::super::judge(&trigger, &Look { judged, stable: None }), scope)
+    }
+
+    fn fired(judgement: &Judgement) -> Option<Timestamp> {
+        judgement.evidence().and_then(Evidence::fired)
+    }
+
+    #[test]
+    fn a_trigger_that_is_quiet_knows_when_it_has_fired_last() {
+        let (never, _) = after_a_day(0.001, 0..24 * HOUR);
+        assert!(matches!(never, Judgement::Unmet(_)) && fired(&never).is_none(), "{never:?}");
+        // Until the share since its beginning is below the limit again, as at that time.
+        let (once, scope) = after_a_day(0.2, 10 * HOUR..10 * HOUR + 720);
+        assert!(matches!(once, Judgement::Unmet(_)), "{once:?}");
+        let quiet_for = i64::try_from(age(fired(&once).unwrap(), scope.now).as_secs()).unwrap();
+        assert!((7 * HOUR..10 * HOUR).contains(&quiet_for), "{quiet_for}");
+        let (now, scope) = after_a_day(0.2, 0..HOUR);
+        assert!(matches!(now, Judgement::Met(_)), "{now:?}");
+        assert_eq!(fired(&now), Some(scope.now));
+    }
 }

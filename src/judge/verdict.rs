@@ -73,6 +73,11 @@ impl Evidence {
         self.to
     }
 
+    /// When a trigger on counts would have fired last.
+    pub fn fired(&self) -> Option<Timestamp> {
+        if let Finding::Share(share) = &self.finding { share.fired } else { None }
+    }
+
     pub fn finding(&self) -> &Finding {
         &self.finding
     }
@@ -136,6 +141,10 @@ pub struct Share {
     /// Of a trigger: the most likely beginning of the breach.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub onset: Option<Timestamp>,
+    /// Of a trigger: the last time since the change that it would have fired, as the samples of then show it; those of
+    /// long ago lie further apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fired: Option<Timestamp>,
     /// The quantile in seconds, interpolated between bucket edges; for display only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quantile_seconds: Option<f64>,

@@ -79,7 +79,7 @@ impl ConditionReport {
                 "gates".to_owned(),
                 "held",
                 "nothing is left to be judged at a full step, where no canary runs beside stable pods: every gate compares \
-                 with a baseline"
+                 with a baseline: give the phase one that does not"
                     .to_owned(),
             ),
             Judged::Pods(signals) => pods(signals, judged.outcome()),

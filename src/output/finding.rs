@@ -85,6 +85,8 @@ fn of_share(condition: &Condition, share: &Share, now: Timestamp, bad: bool) -> 
         parts.extend(share.onset.map(|onset| format!("began {} ago", since(onset, now))));
         let of = |worst: &PodShare| percent(ratio(worst.events, worst.requests));
         parts.extend(worst.as_ref().map(|worst| format!("most on {} ({})", worst.pod, of(worst))));
+    } else {
+        parts.extend(share.fired.map(|fired| format!("it would have fired {} ago", since(fired, now))));
     }
     parts.join("; ")
 }

@@ -14,7 +14,7 @@ use super::route::{Destination, Route};
 use super::sign_off::{self, Signed};
 use super::workload::Workload;
 use crate::judge::condition::{Condition, Role};
-use crate::judge::verdict::Judgement;
+use crate::judge::verdict::{Evidence, Judgement};
 
 /// A route with everything judged that it asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -183,13 +183,22 @@ pub fn decide(
     let pods = place.map(|place| Judged::Pods(PodSignals::of(rollout, workload, place)));
     let triggers: Vec<Judged> =
         pods.into_iter().chain(triggers(rollout, workload, &route).into_iter().map(measured)).collect();
-    if triggers.iter().any(|trigger| trigger.outcome() == Outcome::RollBack) {
-        requirement::begin_anew(rollout, &mut route);
+    if let Some(fired) = triggers.iter().filter_map(|trigger| trigger.fired(given.now)).max() {
+        requirement::count_from(rollout, &mut route, fired, given.now);
     }
     Decision { route, gates, triggers }
 }
 
 impl Judged {
+    /// The last time that it called for a rollback, whether or not anybody made one.
+    fn fired(&self, now: Timestamp) -> Option<Timestamp> {
+        match self {
+            _ if self.outcome() == Outcome::RollBack => Some(now),
+            Self::Measured(_, judgement) => judgement.evidence().and_then(Evidence::fired),
+            Self::SignOff(..) | Self::Check(..) | Self::Exposure(_) | Self::Nothing | Self::Pods(_) => None,
+        }
+    }
+
     /// What this one alone would decide.
     pub fn outcome(&self) -> Outcome {
         match self {

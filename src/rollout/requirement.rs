@@ -2,6 +2,8 @@
 //!
 //! It does not know where the way leads: that is `route`. Checks are tried by others; here it is only said which.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::declaration::{Check, Requirement, Rollout};
@@ -49,33 +51,36 @@ pub fn checks<'a>(rollout: &'a Rollout, route: &Route) -> impl Iterator<Item = &
     })
 }
 
-/// A rollback trigger fires: no phase has been complete in peace for any time.
-pub fn begin_anew(rollout: &Rollout, route: &mut Route) {
-    let Some(phase) = entered(route) else { return };
-    for requirement in &rollout.phases[phase].requires {
-        let Requirement::Phase { phase, complete_for } = requirement else { continue };
-        let is_this = |obstacle: &Obstacle| {
-            matches!(obstacle, Obstacle::CompleteFor { phase: other, .. } | Obstacle::PhaseIncomplete { phase: other }
-                if other == phase)
+/// A rollback trigger fired then: no phase has been complete in peace from before.
+pub fn count_from(rollout: &Rollout, route: &mut Route, fired: Timestamp, now: Timestamp) {
+    let Some(entered) = entered(route) else { return };
+    let peace = elapsed(fired, now);
+    for requirement in &rollout.phases[entered].requires {
+        let Requirement::Phase { phase, complete_for: need } = requirement else { continue };
+        let so_far_of = |obstacle: &Obstacle| {
+            if let Obstacle::CompleteFor { phase: other, have, .. } = obstacle {
+                (other == phase).then_some(*have)
+            } else {
+                let incomplete = matches!(obstacle, Obstacle::PhaseIncomplete { phase: other } if other == phase);
+                incomplete.then_some(Duration::ZERO)
+            }
         };
-        let anew = Obstacle::CompleteFor { phase: phase.clone(), have: std::time::Duration::ZERO, need: *complete_for };
-        match route.obstacles.iter_mut().find(|obstacle| is_this(obstacle)) {
-            Some(obstacle @ Obstacle::CompleteFor { .. }) => *obstacle = anew,
-            None if !complete_for.is_zero() => route.obstacles.push(anew),
-            Some(_) | None => {}
+        let so_far = route.obstacles.iter().find_map(so_far_of);
+        if so_far.is_none_or(|so_far| peace < so_far) && peace < *need {
+            route.obstacles.retain(|obstacle| so_far_of(obstacle).is_none());
+            route.obstacles.push(Obstacle::CompleteFor { phase: phase.clone(), have: peace, need: *need });
         }
     }
 }
 
 /// The phase whose requirements this route has to meet.
 fn entered(route: &Route) -> Option<usize> {
-    let place = route.standing.place.as_ref().filter(|_| route.gates_of.is_some())?;
-    match route.destination {
-        Destination::Step { phase, step: 0 } if phase == place.phase + 1 => Some(phase),
-        Destination::Step { .. }
-        | Destination::Adopt { .. }
-        | Destination::Bake { .. }
-        | Destination::Complete { .. } => None,
+    match (&route.standing.place, route.destination) {
+        (None, Destination::Step { phase: 0, .. } | Destination::Adopt { phase: 0 }) => Some(0),
+        (Some(place), Destination::Step { phase, step: 0 }) if route.gates_of.is_some() => {
+            (phase == place.phase + 1).then_some(phase)
+        }
+        _ => None,
     }
 }
 
@@ -123,9 +128,9 @@ fn complete_since(rollout: &Rollout, workload: &Workload, standing: &Standing, p
 
 /// The last rollback that the Deployment's records tell of, whatever kind it was; a restart is none.
 ///
-/// A trigger that fires at this moment is told by its judgement, see [`begin_anew`]. One that fired and became quiet
-/// again before anybody rolled back is not known: nothing writes that down. Nor is one that went by while nobody looked,
-/// nor a rollback that an earlier version made before the last promotion.
+/// A trigger that fires, or has fired since the present step was taken, is told by its judgement, see [`count_from`]. Of
+/// those that judge no counts only the present is known; nor is a rollback known that an earlier version made before the
+/// last promotion.
 pub fn last_trouble(workload: &Workload) -> Option<Timestamp> {
     let recorded = workload.recorded_position().and_then(super::position::Position::last_rollback);
     let emergency = workload.emergency.as_ref().map(|mark| mark.at);

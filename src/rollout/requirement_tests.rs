@@ -89,24 +89,33 @@ fn a_record_of_an_earlier_version_says_what_it_can() {
 }
 
 #[test]
-fn while_a_trigger_fires_no_time_counts() {
+fn time_counts_from_when_a_trigger_has_fired_last() {
     let rollout = after_a_week_of("cache");
     let cache = cache();
-    let mut route = route(&rollout, &cache, 1_000);
-    super::requirement::begin_anew(&rollout, &mut route);
-    let have = |obstacle: &Obstacle| {
-        if let Obstacle::CompleteFor { have, .. } = obstacle { have.as_secs() } else { panic!("{obstacle:?}") }
-    };
-    let told: Vec<u64> = route.obstacles.iter().map(have).collect();
-    assert_eq!(told, [0], "told once");
-    let long_after = 2 * i64::try_from(WEEK).unwrap();
-    let mut route = self::route(&rollout, &cache, long_after);
-    assert!(route.obstacles.is_empty());
-    super::requirement::begin_anew(&rollout, &mut route);
-    assert!(matches!(route.obstacles[..], [Obstacle::CompleteFor { .. }]));
-    let mut triggers_only = self::route(&rollout, &cache, long_after).without_gates();
-    super::requirement::begin_anew(&rollout, &mut triggers_only);
+    let week = i64::try_from(WEEK).unwrap();
+    for (name, second, fired, expected) in [
+        ("while it fires no time counts", 1_000, 1_000, vec![0]),
+        ("since it has become quiet", 1_000, 900, vec![100]),
+        ("what was while it still baked does not count anyway", 1_000, 200, vec![700]),
+        ("it fires long after", 2 * week, 2 * week, vec![0]),
+        ("it has fired in the week", 2 * week, week + 1, vec![WEEK - 1]),
+        ("and before it", 2 * week, week, vec![]),
+    ] {
+        let mut route = route(&rollout, &cache, second);
+        super::requirement::count_from(&rollout, &mut route, at(fired), at(second));
+        let have = |obstacle: &Obstacle| {
+            if let Obstacle::CompleteFor { have, .. } = obstacle { have.as_secs() } else { panic!("{obstacle:?}") }
+        };
+        assert_eq!(route.obstacles.iter().map(have).collect::<Vec<_>>(), expected, "{name}");
+    }
+    let mut triggers_only = route(&rollout, &cache, 2 * week).without_gates();
+    super::requirement::count_from(&rollout, &mut triggers_only, at(2 * week), at(2 * week));
     assert!(triggers_only.obstacles.is_empty(), "a rollback asks for nothing");
+    let shadow = promoted(&all_off(), 0);
+    let mut too_early = route(&rollout, &shadow, 100);
+    let before = too_early.obstacles.clone();
+    super::requirement::count_from(&rollout, &mut too_early, at(100), at(100));
+    assert_eq!(too_early.obstacles, before, "a phase that is not complete stays so");
 }
 
 #[test]
@@ -128,6 +137,26 @@ fn a_phase_asks_for_signatures_of_what_its_file_says_now() {
     assert_eq!(unsigned(&rollout, &workload, 2_000).as_deref(), Some("expired"));
     rollout.phases[2].content = "content-2".into();
     assert_eq!(unsigned(&rollout, &workload, 1_500).as_deref(), Some("changed"));
+}
+
+#[test]
+fn the_first_phase_asks_as_well_however_it_is_entered() {
+    let mut rollout = rollout();
+    let name: super::name::SignOffName = "kicked-off".parse().unwrap();
+    let required = RequiredSignOff { name: name.clone(), valid_for: None };
+    rollout.phases[0].requires = vec![Requirement::SignOff(required), Requirement::Check(check("./smoke.sh"))];
+    let mut of_no_phase = all_off();
+    of_no_phase.flags.insert(super::tests::flag("CB_CACHE"), super::tests::literal("true"));
+    for mut workload in [all_off(), of_no_phase] {
+        let consent = Consent { adopt: true, ..Consent::default() };
+        let find = |workload: &Workload| Route::find(&rollout, workload, Some(0), consent, at(0));
+        assert!(matches!(find(&workload).obstacles[..], [Obstacle::Unsigned { .. }]));
+        assert_eq!(super::requirement::checks(&rollout, &find(&workload)).count(), 1);
+        let contents = super::sign_off::contents(&rollout, &name);
+        let word = super::position::SignOff { by: "bob".into(), at: at(0), reason: None, contents };
+        workload.sign_offs.insert(name.clone(), word);
+        assert_eq!(find(&workload).obstacles, []);
+    }
 }
 
 #[test]

@@ -166,7 +166,7 @@ impl Route {
         let adopt = consent.adopt;
         let standing = Standing::of(rollout, workload);
         let mut route = match standing.place.clone() {
-            None => Self::into_the_rollout(rollout, workload, standing, target, adopt),
+            None => Self::into_the_rollout(rollout, workload, standing, target, adopt, now),
             Some(place) => Self::onward(rollout, workload, standing, &place, target, now),
         };
         route.check_present_canary(rollout, workload, adopt);
@@ -219,6 +219,7 @@ impl Route {
         standing: Standing,
         target: Option<usize>,
         adopt: bool,
+        now: Timestamp,
     ) -> Self {
         let matching = (0..rollout.phases.len()).rev().find(|phase| workload.has(&rollout.flags_through(*phase)));
         let wanted = target.or(matching).unwrap_or(0);
@@ -235,6 +236,10 @@ impl Route {
             }
             Destination::Step { phase: wanted, step: 0 }
         };
+        // Of a later phase that is taken over, somebody has decided on it by hand.
+        if wanted == 0 {
+            obstacles.extend(requirement::unmet(rollout, workload, &standing, 0, now));
+        }
         Self { standing, destination, obstacles, gates_of: None, resumes: false }
     }
 

@@ -112,9 +112,9 @@ async fn a_rollback_gets_through_against_two_promotions() {
     statuses.sort_unstable();
     match statuses {
         // The rollback was first, and both promotions were decided on what is no longer there.
-        [6, 6] => assert_eq!((place.as_str(), overtaken), ("shadow 1", 0), "{one}\n{other}\n{rollback}"),
+        [6, 6] if overtaken == 0 => assert_eq!(place, "shadow 1", "{one}\n{other}\n{rollback}"),
         // One promotion was first, and was taken back, on a busy machine when it had arrived in every pod already.
-        [1, 6] => assert_eq!((place.as_str(), overtaken), ("cache 1", 1), "{one}\n{other}\n{rollback}"),
+        [6, 6] => assert_eq!((place.as_str(), overtaken), ("cache 1", 1), "{one}\n{other}\n{rollback}"),
         [0, 6] => assert_eq!((place.as_str(), overtaken), ("cache 1", 0), "{one}\n{other}\n{rollback}"),
         _ => panic!("both won, or nobody:\n{one}\n{other}\n{rollback}"),
     }

@@ -129,15 +129,15 @@ pub struct Case {
 }
 
 impl Case {
-    /// Every request of a run, unsent and unheard.
+    /// Every request of a run, unsent; and unheard where that leaves something behind.
     pub fn all(run: &Run) -> Vec<Self> {
         let mut cases = Vec::new();
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for line in run.lines() {
+        for seen in &run.requests {
+            let line = seen.line.as_str();
             let count = counts.entry(line).or_default();
-            for death in [Death::Unsent, Death::Unheard] {
-                cases.push(Self { line: line.to_owned(), occurrence: *count, death });
-            }
+            let deaths: &[Death] = if seen.writes() { &[Death::Unsent, Death::Unheard] } else { &[Death::Unsent] };
+            cases.extend(deaths.iter().map(|death| Self { line: line.to_owned(), occurrence: *count, death: *death }));
             *count += 1;
         }
         cases

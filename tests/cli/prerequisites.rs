@@ -4,6 +4,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::harness::{World, files, until};
 
@@ -231,4 +232,23 @@ async fn whoever_waits_tries_the_checks_at_the_end() {
     let run = world.cbctl(&["check", "cache", "--wait=60s"]).await;
     run.expect(0, &["passed   check ./smoke.sh"]);
     assert_eq!(std::fs::read_to_string(world.path("count")).unwrap(), "once\n");
+}
+
+#[tokio::test]
+async fn time_counts_from_when_a_trigger_would_have_fired_last() {
+    let world = World::empty().await;
+    world.write_files(files::GATED);
+    world.edit("phases/10-shadow.yaml", "stuck_open(cache) for 8s", "error_rate > 10% for 2s");
+    world.edit("phases/20-cache.yaml", "complete_for: 0s", "complete_for: 1h");
+    world.deploy(|_| ()).await;
+    world.cbctl(&["promote", "shadow"]).await.expect(0, &[]);
+    world.scenario("rules: [{set: {error_rate: 60%}}]").await;
+    world.check_says("cache", &["firing "]).await;
+    world.scenario("rules: []").await;
+    world.check_says("cache", &["shadow is complete for", "it would have fired"]).await;
+    let answer = world.cbctl(&["check", "cache", "-o", "json"]).await.json();
+    let at = |field: &Value| field.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let complete = at(&answer["at"]).duration_since(at(&answer["scope"]["since"])).as_secs_f64();
+    let have = answer["obstacles"][0]["have"].as_f64().unwrap();
+    assert!(have < complete - 3.0, "{have} of {complete}");
 }
