@@ -47,7 +47,7 @@ pub async fn from_shadow_to_full_and_off_again() {
     })
     .await;
 
-    insta::assert_snapshot!(world.quick(&["status"]).await, @r"
+    insta::assert_snapshot!(world.quick(&["status"]).await, @"
     updog in shop (staging): 2 of 2 pods ready, 0 restarts
 
     PHASE   STATE   SINCE   EXPOSURE   FLAGS
@@ -62,6 +62,7 @@ pub async fn from_shadow_to_full_and_off_again() {
     [exit status: 0]
     ------- requests -------
     GET deployments/updog
+    GET deployments/updog-canary
     LIST pods
     ");
     insta::assert_snapshot!(world.quick_until(0, &["promote", "shadow"]).await, @"
@@ -75,6 +76,7 @@ pub async fn from_shadow_to_full_and_off_again() {
     DRYRUN deployments/updog
     GET configmaps/cbctl-updog
     GET deployments/updog
+    GET deployments/updog-canary
     LIST canaries
     LIST horizontalpodautoscalers
     LIST poddisruptionbudgets
@@ -90,7 +92,7 @@ pub async fn from_shadow_to_full_and_off_again() {
     POST events
     ");
     insta::assert_snapshot!(world.quick_without_waiting(&["check", "cache"]).await, @r#"
-    held: cache, step 1 of 1 cannot be entered
+    held: cache, step 1 of 2 cannot be entered
     held   signed dashboards-reviewed: nobody yet: cbctl sign-off dashboards-reviewed
           CONDITION   VALUE   LIMIT   EVIDENCE
     passed   p95 over 10s   VALUE   < 400ms   N of N requests slower; at most P; Nx of 20x
@@ -103,6 +105,7 @@ pub async fn from_shadow_to_full_and_off_again() {
     [exit status: 3]
     ------- requests -------
     GET deployments/updog
+    GET deployments/updog-canary
     LIST pods
     QUERY RANGE buckets, bucket_times, bucket_sources
     QUERY RANGE buckets_before, requests_before, errors_before
@@ -111,7 +114,7 @@ pub async fn from_shadow_to_full_and_off_again() {
     "#);
     world.quick(&["sign-off", "dashboards-reviewed", "--reason", "walked through all three"]).await.expect(0, &[]);
     insta::assert_snapshot!(world.quick_until(0, &["check", "cache"]).await, @r#"
-    passed: cache, step 1 of 1 can be entered
+    passed: cache, step 1 of 2 can be entered
           CONDITION   VALUE   LIMIT   EVIDENCE
     passed   p95 over 10s   VALUE   < 400ms   N of N requests slower; at most P; Nx of 20x
     passed   error_rate over 10s   VALUE   < 1%   N of N requests; at most P; Nx of 20x
@@ -124,6 +127,7 @@ pub async fn from_shadow_to_full_and_off_again() {
     [exit status: 0]
     ------- requests -------
     GET deployments/updog
+    GET deployments/updog-canary
     LIST pods
     QUERY RANGE buckets, bucket_times, bucket_sources
     QUERY RANGE buckets_before, requests_before, errors_before
@@ -131,21 +135,21 @@ pub async fn from_shadow_to_full_and_off_again() {
     QUERY updog_circuit_breaker_state{breaker_name=~".*(cache|redis).*",namespace="shop",pod=~"updog-PODS"}[10s]
     "#);
     insta::assert_snapshot!(world.quick_until(0, &["promote", "cache"]).await, @r#"
-      deployment/updog   CB_CACHE_ENABLED   false -> true
-          CB_CACHE_FAILURE_THRESHOLD   (not set) -> 10
-          CB_CACHE_OP_TIMEOUT_MS   (not set) -> 3000
-          CB_CACHE_RESET_TIMEOUT_MS   (not set) -> 60000
-    done in AGE: cache, step 1 of 1 is entered, every pod is healthy
+      deployment/updog-canary   pods   0 -> 1
+    done in AGE: cache, step 1 of 2 is entered, 1 canary pod runs it beside 2, 33% of all
     next: cbctl check
     ------- stderr -------
-    way back rehearsed: 4 requests, about AGE, allowed for admin, nothing in the way
-    cache, step 1 of 1: 4 flags of deployment/updog change
+    canary and way back rehearsed: 3 requests, about AGE, allowed for admin, nothing in the way
+    cache, step 1 of 2: 1 canary pod
+    deployment/updog-canary is made
     (progress of the pods)
     [exit status: 0]
     ------- requests -------
+    DRYRUN deployments
     DRYRUN deployments/updog
     GET configmaps/cbctl-updog
     GET deployments/updog
+    GET deployments/updog-canary
     LIST canaries
     LIST horizontalpodautoscalers
     LIST poddisruptionbudgets
@@ -160,9 +164,61 @@ pub async fn from_shadow_to_full_and_off_again() {
     QUERY RANGE requests, request_times, request_sources, errors
     QUERY updog_circuit_breaker_state{breaker_name=~".*(cache|redis).*",namespace="shop",pod=~"updog-PODS"}[10s]
     PATCH deployments/updog
+    GET deployments/updog
+    GET deployments/updog-canary
+    LIST pods
+    POST deployments
+    GET deployments/updog
+    GET deployments/updog-canary
+    LIST pods
+    PATCH deployments/updog
+    GET configmaps/cbctl-updog
+    PATCH configmaps/cbctl-updog
+    POST events
+    "#);
+    insta::assert_snapshot!(world.quick_until(0, &["promote", "cache"]).await, @r#"
+      deployment/updog   CB_CACHE_ENABLED   false -> true
+          CB_CACHE_FAILURE_THRESHOLD   (not set) -> 10
+          CB_CACHE_OP_TIMEOUT_MS   (not set) -> 3000
+          CB_CACHE_RESET_TIMEOUT_MS   (not set) -> 60000
+      deployment/updog-canary   pods   1 -> 0
+    done in AGE: cache, step 2 of 2 is entered, every pod is healthy
+    next: cbctl check
+    ------- stderr -------
+    way back rehearsed: 7 requests, about AGE, allowed for admin, nothing in the way
+    cache, step 2 of 2: 4 flags of deployment/updog change, the canary goes
+    (progress of the pods)
+    deployment/updog-canary is deleted
+    [exit status: 0]
+    ------- requests -------
+    DRYRUN deployments/updog
+    DRYRUN deployments/updog-canary
     GET configmaps/cbctl-updog
     GET deployments/updog
+    GET deployments/updog-canary
+    LIST canaries
+    LIST horizontalpodautoscalers
+    LIST poddisruptionbudgets
     LIST pods
+    LIST replicasets
+    LIST resourcequotas
+    LIST rollouts
+    POST selfsubjectaccessreviews
+    POST selfsubjectreviews
+    QUERY RANGE buckets, bucket_times, bucket_sources
+    QUERY RANGE buckets_before, requests_before, errors_before
+    QUERY RANGE requests, request_times, request_sources, errors
+    QUERY updog_circuit_breaker_state{breaker_name=~".*(cache|redis).*",namespace="shop",pod=~"updog-PODS|updog-canary-[a-z0-9]+-[a-z0-9]{5}"}[10s]
+    PATCH deployments/updog
+    GET deployments/updog
+    GET deployments/updog-canary
+    LIST pods
+    DELETE deployments/updog-canary
+    GET deployments/updog
+    GET deployments/updog-canary
+    LIST pods
+    PATCH deployments/updog
+    GET configmaps/cbctl-updog
     PATCH configmaps/cbctl-updog
     POST events
     "#);
@@ -182,6 +238,7 @@ pub async fn from_shadow_to_full_and_off_again() {
     DRYRUN deployments/updog
     GET configmaps/cbctl-updog
     GET deployments/updog
+    GET deployments/updog-canary
     LIST canaries
     LIST horizontalpodautoscalers
     LIST poddisruptionbudgets
@@ -198,6 +255,7 @@ pub async fn from_shadow_to_full_and_off_again() {
     PATCH deployments/updog
     GET configmaps/cbctl-updog
     GET deployments/updog
+    GET deployments/updog-canary
     LIST pods
     PATCH configmaps/cbctl-updog
     POST events
@@ -218,6 +276,7 @@ pub async fn from_shadow_to_full_and_off_again() {
     DRYRUN deployments/updog
     GET configmaps/cbctl-updog
     GET deployments/updog
+    GET deployments/updog-canary
     LIST canaries
     LIST horizontalpodautoscalers
     LIST poddisruptionbudgets
@@ -234,6 +293,7 @@ pub async fn from_shadow_to_full_and_off_again() {
     PATCH deployments/updog
     GET configmaps/cbctl-updog
     GET deployments/updog
+    GET deployments/updog-canary
     LIST pods
     PATCH configmaps/cbctl-updog
     POST events
@@ -251,6 +311,7 @@ pub async fn from_shadow_to_full_and_off_again() {
     [exit status: 0]
     ------- requests -------
     GET deployments/updog
+    GET deployments/updog-canary
     LIST pods
     QUERY RANGE buckets, bucket_times, bucket_sources
     QUERY RANGE buckets_before, requests_before, errors_before
@@ -278,6 +339,7 @@ pub async fn from_shadow_to_full_and_off_again() {
     [exit status: 0]
     ------- requests -------
     GET deployments/updog
+    GET deployments/updog-canary
     LIST pods
     QUERY RANGE buckets, bucket_times, bucket_sources
     QUERY RANGE buckets_before, requests_before, errors_before
@@ -305,6 +367,7 @@ pub async fn from_shadow_to_full_and_off_again() {
     [exit status: 5]
     ------- requests -------
     GET deployments/updog
+    GET deployments/updog-canary
     LIST pods
     QUERY RANGE buckets, bucket_times, bucket_sources
     QUERY RANGE buckets_before, requests_before, errors_before
@@ -357,11 +420,12 @@ pub async fn from_shadow_to_full_and_off_again() {
     [exit status: 0]
     ------- requests -------
     GET deployments/updog
+    GET deployments/updog-canary
     LIST pods
     QUERY RANGE buckets, bucket_times, bucket_sources
     QUERY RANGE buckets_before, requests_before, errors_before
     QUERY RANGE requests, request_times, request_sources, errors
     QUERY updog_circuit_breaker_state{breaker_name=~".*(cache|redis).*",namespace="shop",pod=~"updog-PODS"}[10s]
     "#);
-    world.quick_until(0, &["promote", "cache"]).await.expect(0, &["done in AGE: cache, step 1 of 1 is entered"]);
+    world.quick_until(0, &["promote", "cache"]).await.expect(0, &["done in AGE: cache, step 1 of 2 is entered"]);
 }
