@@ -118,7 +118,7 @@ async fn a_greater_share_is_made_of_more_pods_and_full_takes_the_canary_away() {
 async fn a_rollback_takes_the_canary_back_step_by_step() {
     let world = World::at_step(2).await;
     let run = world.cbctl(&["rollback"]).await;
-    insta::assert_snapshot!(run, @"
+    insta::assert_snapshot!(run.without_progress(), @"
       deployment/storefront-canary   pods   2 -> 1
     done in AGE: back at cache, step 1; 1 canary pod runs it beside 2, 33% of all
     ------- stderr -------

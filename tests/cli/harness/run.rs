@@ -194,6 +194,12 @@ impl Run {
         self
     }
 
+    /// The same without what is told of the pods on their way, where they may have arrived before anybody looks.
+    pub fn without_progress(mut self) -> Self {
+        self.stderr = self.stderr.split_inclusive('\n').filter(|line| !line.contains(" run the new values")).collect();
+        self
+    }
+
     /// The one document on stdout.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("stdout is no JSON ({error}):\n{self}"))
