@@ -196,7 +196,7 @@ impl Run {
 
     /// The same without what is told of the pods on their way, where they may have arrived before anybody looks.
     pub fn without_progress(mut self) -> Self {
-        self.stderr = self.stderr.split_inclusive('\n').filter(|line| !line.contains(" run the new values")).collect();
+        self.stderr = self.stderr.split_inclusive('\n').filter(|line| !line.contains(" the new values")).collect();
         self
     }
 
