@@ -229,7 +229,7 @@ async fn whoever_waits_tries_the_checks_at_the_end() {
     world.program("smoke.sh", "echo once >> count");
     world.deploy(|_| ()).await;
     world.cbctl(&["promote", "shadow"]).await.expect(0, &[]);
-    let run = world.cbctl(&["check", "cache", "--wait=60s"]).await;
+    let run = world.cbctl(&["check", "cache", "--wait=150s"]).await;
     run.expect(0, &["passed   check ./smoke.sh"]);
     assert_eq!(std::fs::read_to_string(world.path("count")).unwrap(), "once\n");
 }

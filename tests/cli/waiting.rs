@@ -26,7 +26,7 @@ fn progress(run: &Run) -> usize {
 #[tokio::test]
 async fn waits_until_a_fresh_promotion_has_proved_itself() {
     let world = World::fresh(GATES).await;
-    let run = world.cbctl(&["check", "http", "--wait=80s"]).await;
+    let run = world.cbctl(&["check", "http", "--wait=150s"]).await;
     run.expect(
         0,
         &["passed: http, step 1 of 1 can be entered", "waiting: error_rate over 6s: ", "next: cbctl promote http"],
@@ -43,7 +43,7 @@ async fn waits_until_a_fresh_promotion_has_proved_itself() {
     assert!(progress(&run) >= 1, "{run}");
     assert!(run.writes().is_empty(), "{run}");
     // Nothing is left to wait for.
-    let run = world.cbctl(&["check", "http", "--wait=60s"]).await;
+    let run = world.cbctl(&["check", "http", "--wait=150s"]).await;
     run.expect(0, &["passed: http"]);
     assert_eq!(progress(&run), 0, "{run}");
 }
@@ -59,7 +59,7 @@ async fn quiet_waits_without_a_word() {
 #[tokio::test]
 async fn the_document_is_printed_once() {
     let world = World::fresh(GATES).await;
-    let run = world.cbctl(&["check", "http", "--wait=80s", "-o", "json"]).await;
+    let run = world.cbctl(&["check", "http", "--wait=150s", "-o", "json"]).await;
     run.expect(0, &["waiting: "]);
     assert_eq!(run.json()["exit"], 0);
 }
@@ -69,7 +69,7 @@ async fn does_not_wait_for_somebody_who_has_to_act() {
     let world = World::fresh("gates:\n  - error_rate < 1% over 30m\n").await;
     world.edit("phases/20-http.yaml", "requires:\n", "requires:\n  - {signoff: dashboards-reviewed}\n");
     let begun = Instant::now();
-    let run = world.cbctl(&["check", "http", "--wait=60s"]).await;
+    let run = world.cbctl(&["check", "http", "--wait=150s"]).await;
     insta::assert_snapshot!(run, @r"
     held: http, step 1 of 1 cannot be entered
     held   signed dashboards-reviewed: nobody yet: cbctl sign-off dashboards-reviewed
@@ -89,7 +89,7 @@ async fn does_not_wait_for_somebody_who_has_to_act() {
 #[tokio::test]
 async fn a_sign_off_that_is_a_gate_is_not_waited_for_either() {
     let world = World::fresh("gates:\n  - error_rate < 1% over 30m\n  - {signoff: dashboards-reviewed}\n").await;
-    let run = world.cbctl(&["check", "http", "--wait=60s"]).await;
+    let run = world.cbctl(&["check", "http", "--wait=150s"]).await;
     run.expect(3, &["held: http", "nobody yet: cbctl sign-off dashboards-reviewed"]);
     assert_eq!(progress(&run), 0, "{run}");
 }
@@ -126,7 +126,7 @@ async fn gives_the_last_answer_when_the_time_is_over() {
 #[tokio::test]
 async fn a_trigger_that_fires_meanwhile_ends_it() {
     let world = World::fresh("gates:\n  - error_rate < 1% over 30m\nrollback:\n  - error_rate > 2% for 4s\n").await;
-    let running = world.cbctl(&["check", "http", "--wait=80s"]).start();
+    let running = world.cbctl(&["check", "http", "--wait=150s"]).start();
     running.says("waiting: ").await;
     world.scenario("rules: [{set: {error_rate: 20%}}]").await;
     let run = running.finish().await;
@@ -139,7 +139,7 @@ async fn a_prometheus_that_fails_for_three_looks_does_not_end_it() {
     let world = World::fresh("gates:\n  - error_rate < 1% over 6s\n").await;
     // A look sends two queries.
     world.prometheus.on_next(6, "QUERY", Act::status(503));
-    let run = world.cbctl(&["check", "http", "--wait=80s"]).await;
+    let run = world.cbctl(&["check", "http", "--wait=150s"]).await;
     // What went wrong is told while it is being waited out.
     run.expect(0, &["passed: http", "Prometheus answered 503", "waiting: error_rate over 6s: "]);
 }
@@ -168,7 +168,7 @@ async fn an_api_server_that_fails_once_does_not_end_it() {
 async fn goes_on_after_the_cluster_has_moved() {
     let world = World::fresh(GATES).await;
     world.edit("phases/10-cache.yaml", "over 6s", "over 12s");
-    let running = world.cbctl(&["check", "http", "--wait=80s"]).start();
+    let running = world.cbctl(&["check", "http", "--wait=150s"]).start();
     running.says("waiting: ").await;
     let old = world.pod_names().await;
     world
@@ -182,7 +182,7 @@ async fn goes_on_after_the_cluster_has_moved() {
 #[tokio::test]
 async fn a_past_moment_cannot_be_waited_for() {
     let world = World::empty().await;
-    let run = world.cbctl(&["check", "http", "--wait=60s", "--at", "2026-03-01T12:00:00Z"]).await;
+    let run = world.cbctl(&["check", "http", "--wait=150s", "--at", "2026-03-01T12:00:00Z"]).await;
     insta::assert_snapshot!(run, @r"
     ------- stderr -------
     error: the argument '--wait[=<DURATION>]' cannot be used with '--at <TIME>'
