@@ -359,7 +359,7 @@ mod tests {
 
     const HOUR: i64 = 3_600;
 
-    /// A trigger on 2 % for a minute over a day of a hundred requests a second, looked at every six minutes, of which
+    /// A trigger on 2 % for twelve minutes over a day of a hundred requests a second, sampled every six minutes, of which
     /// this share failed between so many seconds ago.
     fn after_a_day(failed: f64, between: std::ops::Range<i64>) -> (Judgement, Scope) {
         let mut scope = scope(&["a"]);
