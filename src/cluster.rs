@@ -28,7 +28,6 @@ mod template;
 
 use std::collections::BTreeSet;
 
-use futures_util::future::OptionFuture;
 use jiff::SignedDuration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
@@ -108,37 +107,30 @@ impl Cluster {
     /// Reads the Deployment and its pods.
     pub async fn read(&self, target: &Target) -> Result<Found, Error> {
         let Answer { value: deployment, clock_offset } = self.deployment(&target.deployment).await?;
-        // Whether there is a canary, and behind which router, the Deployment alone says.
-        let Workload { container, flags, canary_record, .. } =
-            convert::workload(&self.namespace, target, &deployment, &[])?;
-        let looks = target.beside || canary_record.is_some();
-        let flags = flags.into_keys().collect();
-        let router = match canary_record.as_ref().and_then(|record| record.as_ref().ok()) {
-            Some(record) => record.route.as_ref().map(|route| &route.router),
-            None => target.router.as_ref(),
-        };
-        let (pods, beside, split) = tokio::join!(
-            self.pods(&deployment, &target.deployment),
-            OptionFuture::from(looks.then(|| self.find_beside(&deployment, &container, &flags))),
-            // Few have one, and its look is as large as all else here.
-            OptionFuture::from(router.filter(|_| looks).map(|router| Box::pin(self.find_split(router))))
-        );
-        let mut workload = convert::workload(&self.namespace, target, &deployment, &pods?)?;
-        (workload.beside, workload.split) = (beside.transpose()?.flatten(), split);
+        let selector = convert::selector(&deployment);
+        let request = Request::new(path_of::<Pod>(&self.namespace)).list(&ListParams::default().labels(&selector));
+        let pods: Answer<ObjectList<Pod>> = self.send(request).await.map_err(|source| Error::ListPods {
+            namespace: self.namespace.clone(),
+            deployment: target.deployment.clone(),
+            source,
+        })?;
+        let mut workload = convert::workload(&self.namespace, target, &deployment, &pods.value.items)?;
         if target.revisions {
             self.find_previous(&deployment, &mut workload).await?;
         }
+        if target.beside || workload.canary_record.is_some() {
+            let flags = workload.flags.keys().cloned().collect();
+            let router = match workload.recorded_canary() {
+                Some(record) => record.route.as_ref().map(|route| &route.router),
+                None => target.router.as_ref(),
+            };
+            let (beside, split) = tokio::join!(
+                self.find_beside(&deployment, &workload.container, &flags),
+                futures_util::future::OptionFuture::from(router.map(|router| self.find_split(router)))
+            );
+            (workload.beside, workload.split) = (beside?, split);
+        }
         Ok(Found { workload, clock_offset })
-    }
-
-    /// The pods that the Deployment selects, its canary's among them.
-    async fn pods(&self, deployment: &Deployment, name: &str) -> Result<Vec<Pod>, Error> {
-        let selector = convert::selector(deployment);
-        let request = Request::new(path_of::<Pod>(&self.namespace)).list(&ListParams::default().labels(&selector));
-        let listed: Result<Answer<ObjectList<Pod>>, Refusal> = self.send(request).await;
-        let unlisted =
-            |source| Error::ListPods { namespace: self.namespace.clone(), deployment: name.to_owned(), source };
-        Ok(listed.map_err(unlisted)?.value.items)
     }
 
     /// The container that carries the flags: the only one of the Deployment.
