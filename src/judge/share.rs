@@ -79,6 +79,15 @@ struct Sum {
     requests: u64,
 }
 
+/// What a trigger's detector tells of time; a gate's evidence has none.
+#[derive(Clone, Copy, Default)]
+struct Alarm {
+    /// The most likely beginning of the breach.
+    onset: Option<Timestamp>,
+    /// The last time that it fired.
+    fired: Option<Timestamp>,
+}
+
 struct Test<'a> {
     condition: &'a Condition,
     limit: Limit,
@@ -172,16 +181,16 @@ impl<'a> Test<'a> {
         if let Some((begun, _, evidence)) = proven.filter(recently)
             && Sum::of(&self.blocks[begun..]).requests >= self.condition.min_requests
         {
-            return Judgement::Unmet(self.evidence(begun, evidence, None));
+            return Judgement::Unmet(self.evidence(begun, evidence, Alarm::default()));
         }
         let since = Sum::of(&self.blocks[begun..]);
         let compliance = self.compliance(since.most, since.requests);
         let enough = since.requests >= self.condition.min_requests;
         let below = self.in_window.share(self.in_window.most) < self.limit.get();
         if compliance >= self.needed && enough && below {
-            return Judgement::Met(self.evidence(begun, compliance, None));
+            return Judgement::Met(self.evidence(begun, compliance, Alarm::default()));
         }
-        let found = self.evidence(begun, compliance, None);
+        let found = self.evidence(begun, compliance, Alarm::default());
         Judgement::Inconclusive(self.missing_for_compliance(since, below), Some(Box::new(found)))
     }
 
@@ -190,21 +199,19 @@ impl<'a> Test<'a> {
     fn trigger(&self) -> Judgement {
         let healthy = self.condition.healthy.or_else(|| Limit::new(self.limit.get() / 2.0)).unwrap_or(self.limit);
         let mut detector = Detector::new(healthy, self.limit, &BREACHES, self.bursts_of_violation);
-        let (mut all, mut fired) = (Sum::default(), None);
+        let (mut seen, mut breach, mut fired) = (0, None, None);
         for block in &self.blocks {
             detector.add(block.from, block.length(), Tally::of(block.least, block.requests));
-            all.requests += block.requests;
-            if self.breach(&detector, all).is_some_and(|onset| age(onset, block.to) >= self.condition.window) {
+            seen += block.requests;
+            breach = self.breach(&detector, seen);
+            if breach.is_some_and(|onset| age(onset, block.to) >= self.condition.window) {
                 fired = Some(block.to);
             }
         }
-        let (onset, _) = detector.onset().unzip();
-        let mut found = Box::new(self.evidence(0, self.evidence_of(&detector), onset));
-        if let Finding::Share(share) = &mut found.finding {
-            share.fired = fired;
-        }
-        let enough = all.requests >= self.condition.min_requests;
-        if let Some(onset) = self.breach(&detector, all) {
+        let alarm = Alarm { onset: detector.onset().map(|(onset, _)| onset), fired };
+        let found = Box::new(self.evidence(0, self.evidence_of(&detector), alarm));
+        let enough = seen >= self.condition.min_requests;
+        if let Some(onset) = breach {
             let have = age(onset, self.window.to);
             if have >= self.condition.window {
                 return Judgement::Met(*found);
@@ -218,16 +225,16 @@ impl<'a> Test<'a> {
             Some((below, above)) if self.in_window.share(self.in_window.least) <= self.limit.get() && enough => {
                 Gap::BetweenBuckets { below, above }
             }
-            _ => Gap::MoreRequests { have: all.requests, more: None, about: None },
+            _ => Gap::MoreRequests { have: seen, more: None, about: None },
         };
         Judgement::Inconclusive(gap, Some(found))
     }
 
     /// The beginning of the breach that a trigger's detector is sure of after so many requests.
-    fn breach(&self, detector: &Detector, all: Sum) -> Option<Timestamp> {
+    fn breach(&self, detector: &Detector, seen: u64) -> Option<Timestamp> {
         let (onset, since) = detector.onset()?;
-        let sure = self.evidence_of(detector) >= self.needed && all.requests >= self.condition.min_requests;
-        (sure && since.share() > self.limit.get()).then_some(onset)
+        let above = since.share() > self.limit.get() && seen >= self.condition.min_requests;
+        (above && self.evidence_of(detector) >= self.needed).then_some(onset)
     }
 
     /// The likelihood ratio that a trigger's detector has reached.
@@ -237,7 +244,7 @@ impl<'a> Test<'a> {
 
     /// The estimate over the window against the limit, and nothing else.
     fn plain(&self) -> Judgement {
-        let found = self.evidence(0, 0.0, None);
+        let found = self.evidence(0, 0.0, Alarm::default());
         let limit = self.limit.get();
         let (sum, condition) = (self.in_window, self.condition);
         if sum.requests < condition.min_requests {
@@ -265,7 +272,7 @@ impl<'a> Test<'a> {
         }
     }
 
-    fn evidence(&self, begun: usize, evidence: f64, onset: Option<Timestamp>) -> Evidence {
+    fn evidence(&self, begun: usize, evidence: f64, alarm: Alarm) -> Evidence {
         let since = Sum::of(&self.blocks[begun..]);
         let bound =
             |events: u64| evidence::bounds(Tally::of(events, self.in_window.requests), self.needed, self.bursts);
@@ -286,8 +293,8 @@ impl<'a> Test<'a> {
                 events_since: since.least,
                 requests_since: since.requests,
                 bursts: self.bursts_of_violation.mean(),
-                onset,
-                fired: None,
+                onset: alarm.onset,
+                fired: alarm.fired,
                 quantile_seconds: self.counts.quantile.map(|quantile| quantile.interpolated),
                 worst: self.worst.clone(),
             }),
@@ -353,8 +360,8 @@ mod tests {
     #![expect(clippy::cast_precision_loss, reason = "the numbers of a test are small")]
 
     use super::super::condition::Metric;
-    use super::super::samples::{Group, Look, Point, Samples, Series};
-    use super::super::tests::{error_rate, scope};
+    use super::super::samples::{Point, Samples, Series};
+    use super::super::tests::{error_rate, judge, scope};
     use super::*;
 
     const HOUR: i64 = 3_600;
@@ -374,17 +381,11 @@ mod tests {
         samples.insert(Metric::Requests, series(&|seconds| 100.0 * (100_000 - seconds) as f64));
         samples.insert(Metric::Errors, series(&|seconds| (100.0 * failed * bad_seconds(seconds)).floor()));
         samples.insert(Metric::RequestTimes, series(&|seconds| ago(seconds).as_second() as f64));
-        let one = series(&|_| 1.0);
-        samples.insert(Metric::RequestSources, one);
-        for metric in [Metric::RequestsBefore, Metric::ErrorsBefore] {
-            samples.insert(metric, Ok(Vec::new()));
-        }
         let begun = ago(25 * HOUR);
         scope.since = Some(begun);
         scope.pods.as_mut().unwrap()[0].started = begun;
         let trigger = Condition { window: Duration::from_secs(720), ..error_rate(Role::Trigger, 0.02) };
-        let judged = Group { scope: scope.clone(), samples };
-        (super::super::judge(&trigger, &Look { judged, stable: None }), scope)
+        (judge(&trigger, &scope, &samples), scope)
     }
 
     fn fired(judgement: &Judgement) -> Option<Timestamp> {

@@ -25,7 +25,7 @@ fn condition(role: Role, measure: Measure) -> Condition {
     Condition::new(role, "under test".into(), measure, Duration::from_secs(WINDOW))
 }
 
-fn judge(condition: &Condition, scope: &Scope, samples: &Samples) -> Judgement {
+pub fn judge(condition: &Condition, scope: &Scope, samples: &Samples) -> Judgement {
     let mut samples = samples.clone();
     for metric in condition.needs() {
         // What a test says nothing about is as it should be: one source, and no time before the change.

@@ -87,9 +87,7 @@ impl ChangeReport {
             next: None,
         }
     }
-}
 
-impl ChangeReport {
     /// Of a change that was planned on this; a dry run is no operation.
     pub fn of_plan(
         kind: &'static str,

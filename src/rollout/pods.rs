@@ -94,7 +94,6 @@ fn is_after(at: Option<Timestamp>, change: Timestamp) -> bool {
 
 #[cfg(test)]
 mod tests {
-
     use super::super::canary::{Aim, CanaryRecord};
     use super::super::decision::{Judged, Outcome};
     use super::super::declaration::Exposure;

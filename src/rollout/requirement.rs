@@ -2,8 +2,6 @@
 //!
 //! It does not know where the way leads: that is `route`. Checks are tried by others; here it is only said which.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
 use super::declaration::{Check, Requirement, Rollout};
@@ -57,18 +55,16 @@ pub fn count_from(rollout: &Rollout, route: &mut Route, fired: Timestamp, now: T
     let peace = elapsed(fired, now);
     for requirement in &rollout.phases[entered].requires {
         let Requirement::Phase { phase, complete_for: need } = requirement else { continue };
-        let so_far_of = |obstacle: &Obstacle| {
-            if let Obstacle::CompleteFor { phase: other, have, .. } = obstacle {
-                (other == phase).then_some(*have)
-            } else {
-                let incomplete = matches!(obstacle, Obstacle::PhaseIncomplete { phase: other } if other == phase);
-                incomplete.then_some(Duration::ZERO)
-            }
+        let is_of_it = |obstacle: &Obstacle| {
+            matches!(obstacle, Obstacle::CompleteFor { phase: other, .. } | Obstacle::PhaseIncomplete { phase: other }
+                if other == phase)
         };
-        let so_far = route.obstacles.iter().find_map(so_far_of);
-        if so_far.is_none_or(|so_far| peace < so_far) && peace < *need {
-            route.obstacles.retain(|obstacle| so_far_of(obstacle).is_none());
-            route.obstacles.push(Obstacle::CompleteFor { phase: phase.clone(), have: peace, need: *need });
+        match route.obstacles.iter_mut().find(|obstacle| is_of_it(obstacle)) {
+            Some(Obstacle::CompleteFor { have, .. }) => *have = peace.min(*have),
+            None if peace < *need => {
+                route.obstacles.push(Obstacle::CompleteFor { phase: phase.clone(), have: peace, need: *need });
+            }
+            Some(_) | None => {}
         }
     }
 }

@@ -333,6 +333,7 @@ pub fn template(pod: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests;
     use super::*;
 
     fn replicas(updated: i32, available: i32, total: i32) -> Replicas {
@@ -353,18 +354,7 @@ mod tests {
     #[test]
     fn a_pod_that_crashes_now_and_then_is_exposed_all_the_time() {
         let at = |second| Timestamp::from_second(second).ok();
-        let pod = |restarts| Pod {
-            name: "canary".into(),
-            template: "6f7d".into(),
-            started: at(900),
-            accepted: at(100),
-            ready_since: None,
-            ready: true,
-            terminating: false,
-            waiting: None,
-            restarts,
-            flags: BTreeMap::new(),
-        };
+        let pod = |restarts| Pod { started: at(900), accepted: at(100), restarts, ..tests::pod("canary") };
         assert_eq!(pod(0).exposed_since(), at(900), "its image was pulled first");
         assert_eq!(pod(2).exposed_since(), at(100), "or no window would ever be full");
     }
@@ -386,24 +376,16 @@ mod tests {
     #[test]
     fn scaling_is_no_rollout() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let pod = |accepted| Pod {
-            name: format!("web-{accepted}"),
-            template: "abc".into(),
-            started: Some(at(accepted)),
-            accepted: Some(at(accepted)),
-            ready_since: None,
-            ready: true,
-            terminating: false,
-            waiting: None,
-            restarts: 0,
-            flags: BTreeMap::new(),
+        let pod = |accepted| {
+            let started = Some(at(accepted));
+            Pod { started, accepted: started, ..tests::pod(&format!("web-{accepted}")) }
         };
         let rolled_out = |complete, pods: &[i64]| {
             let deadline = Duration::from_secs(600);
             let replicas =
                 Replicas { rolled_out: Some(at(complete)), progress_deadline: deadline, ..Replicas::default() };
             let pods = pods.iter().map(|accepted| pod(*accepted)).collect();
-            Workload { replicas, pods, ..super::super::tests::workload(&[]) }.rolled_out()
+            Workload { replicas, pods, ..tests::workload(&[]) }.rolled_out()
         };
         assert_eq!(rolled_out(1_060, &[1_000, 1_030]), Some(at(1_060)), "a rollout");
         assert_eq!(rolled_out(9_000, &[1_000, 1_030, 8_990]), Some(at(1_600)), "a third pod, hours later");

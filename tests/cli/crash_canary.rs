@@ -32,8 +32,7 @@ impl World {
 
     /// Its router, where there is one, is as it was before there was a canary.
     async fn gives_the_canary_nothing(&self, case: &str) {
-        let routes = self.objects("gateway.networking.k8s.io/v1", "HTTPRoute", true);
-        let Some(route) = routes.get_opt("public").await.unwrap() else { return };
+        let Some(route) = self.routes().get_opt("public").await.unwrap() else { return };
         let backends = route.data["spec"]["rules"][0]["backendRefs"].as_array().unwrap();
         let weights: Vec<i64> = backends.iter().map(|backend| backend["weight"].as_i64().unwrap()).collect();
         assert_eq!(weights, [1, 0], "{case}");

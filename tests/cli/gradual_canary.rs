@@ -1,7 +1,6 @@
 //! `cbctl rollback --gradual` with a canary that cbctl made: reduced through its record, and never brought back.
 
-use kube::api::{Api, DynamicObject, GroupVersionKind, PostParams};
-use kube::discovery::ApiResource;
+use kube::api::{Api, DynamicObject};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -32,8 +31,7 @@ impl World {
         world.edit("phases/20-cache.yaml", "traffic: 50%", "traffic: 70%");
         if routed {
             world.make_route().await;
-            let rollout = std::fs::read_to_string(world.path("phases/rollout.yaml")).unwrap();
-            world.write("phases/rollout.yaml", &format!("{rollout}{TRAFFIC}"));
+            world.append("phases/rollout.yaml", TRAFFIC);
         }
         world
             .deploy(|manifest| {
@@ -51,15 +49,13 @@ impl World {
             self.cbctl(&["promote", "cache"]).await.expect(0, &["done in"]);
         }
         for name in ["10-shadow.yaml", "20-cache.yaml", "30-http.yaml"] {
-            let text = std::fs::read_to_string(self.path(&format!("phases/{name}"))).unwrap();
-            self.write(&format!("phases/{name}"), &format!("{text}{TRIGGER}"));
+            self.append(&format!("phases/{name}"), TRIGGER);
         }
         self.scenario(scenario).await;
     }
 
-    fn routes(&self) -> Api<DynamicObject> {
-        let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "HTTPRoute");
-        Api::namespaced_with(self.kube.clone(), &self.namespace, &ApiResource::from_gvk(&kind))
+    pub fn routes(&self) -> Api<DynamicObject> {
+        self.objects("gateway.networking.k8s.io/v1", "HTTPRoute", true)
     }
 
     async fn make_route(&self) {
@@ -67,14 +63,8 @@ impl World {
             Some(weight) => json!({"name": name, "port": 80, "weight": weight}),
             None => json!({"name": name, "port": 80}),
         });
-        let route = json!({
-            "apiVersion": "gateway.networking.k8s.io/v1",
-            "kind": "HTTPRoute",
-            "metadata": {"name": "storefront"},
-            "spec": {"rules": [{"backendRefs": backends}]},
-        });
-        let route = serde_json::from_value(route).unwrap();
-        self.routes().create(&PostParams::default(), &route).await.unwrap();
+        let spec = json!({"rules": [{"backendRefs": backends}]});
+        self.make("gateway.networking.k8s.io/v1", "HTTPRoute", "storefront", spec).await;
     }
 
     /// The rules of the route without their defaults.

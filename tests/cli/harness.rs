@@ -114,6 +114,12 @@ impl World {
         self.write(name, &text.replacen(old, new, 1));
     }
 
+    /// Puts something at the end of a file.
+    pub fn append(&self, name: &str, more: &str) {
+        let text = std::fs::read_to_string(self.path(name)).unwrap();
+        self.write(name, &(text + more));
+    }
+
     /// A kubeconfig for this server, with this namespace, in the folder.
     pub fn kubeconfig_for(&self, server: &str) -> PathBuf {
         let name = format!("kubeconfig-{}", server.rsplit(':').next().unwrap());

@@ -5,42 +5,30 @@ use futures_util::future::join_all;
 use kube::api::{DeleteParams, PostParams};
 use serde_json::{Value, json};
 
-use crate::harness::canary::CANARY;
+use crate::harness::canary::{CANARY, ROUTE};
 use crate::harness::proxy::Act;
 use crate::harness::run::Run;
 use crate::harness::{DEPLOYMENT, World, files, until};
 use crate::permissions::{account, role_of_readme};
 
-/// A router that divides by weights, as rollout.yaml declares it.
-const TRAFFIC: &str = "traffic: {httproute: {name: public, stable: store, canary: store-canary}, \
-                       canary_labels: {track: canary}}\ntarget:";
-
 impl World {
     /// As [`Self::before_a_canary`], with a route for it; `there` says whether it is.
     pub async fn before_a_routed_canary(there: bool) -> Self {
-        let world = Self::empty().await;
-        world.write_files(files::STEPPED);
-        world.edit("phases/rollout.yaml", "target:", TRAFFIC);
-        world.deploy(|manifest| manifest["spec"]["template"]["metadata"]["labels"]["track"] = json!("stable")).await;
-        if there {
-            let backends = json!([{"name": "store", "port": 80}, {"name": "store-canary", "port": 80, "weight": 0}]);
-            let spec = json!({"rules": [{"backendRefs": backends}]});
-            world.make("gateway.networking.k8s.io/v1", "HTTPRoute", "public", spec).await;
-        }
-        world.promote_through(&["shadow"]).await;
-        world
+        Self::before_a_canary_behind(ROUTE, async |world| {
+            if there {
+                let backends =
+                    json!([{"name": "store", "port": 80}, {"name": "store-canary", "port": 80, "weight": 0}]);
+                let spec = json!({"rules": [{"backendRefs": backends}]});
+                world.make("gateway.networking.k8s.io/v1", "HTTPRoute", "public", spec).await;
+            }
+        })
+        .await
     }
 
     async fn scale_by_autoscaler(&self, name: &str, target: &str) {
         let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": target});
         let spec = json!({"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 20});
         self.make("autoscaling/v2", "HorizontalPodAutoscaler", name, spec).await;
-    }
-
-    /// What a promotion would write: apart from that, others count in its status as they like.
-    async fn written(&self) -> Value {
-        let metadata = self.deployment().await.metadata;
-        json!([metadata.generation, metadata.annotations])
     }
 }
 
@@ -50,7 +38,7 @@ async fn forbids(world: &World, status: i32, pieces: &[&str]) -> Run {
 }
 
 async fn forbids_as(world: &World, kubeconfig: Option<&std::path::Path>, status: i32, pieces: &[&str]) -> Run {
-    let before = world.written().await;
+    let version = world.generation().await;
     let found = world.canary().await.map(|canary| canary.metadata.uid);
     let mut last = None;
     for arguments in [&["promote", "cache", "--dry-run"][..], &["promote", "cache"], &["rehearse"]] {
@@ -62,7 +50,7 @@ async fn forbids_as(world: &World, kubeconfig: Option<&std::path::Path>, status:
         assert!(run.writes().is_empty(), "{arguments:?}:\n{run}");
         last = Some(run);
     }
-    assert_eq!(world.written().await, before, "nothing was written");
+    assert_eq!(world.generation().await, version, "nothing was written");
     assert_eq!(world.canary().await.map(|canary| canary.metadata.uid), found, "and none was made");
     last.unwrap()
 }
@@ -271,7 +259,7 @@ async fn a_router_that_is_missing_or_not_to_be_changed_holds() {
 async fn a_label_that_the_deployment_selects_by_holds() {
     let world = World::empty().await;
     world.write_files(files::STEPPED);
-    world.edit("phases/rollout.yaml", "target:", &TRAFFIC.replace("track", "app"));
+    world.append("phases/rollout.yaml", &format!("traffic: {{{ROUTE}, canary_labels: {{app: canary}}}}\n"));
     world.deploy(|_| ()).await;
     world.promote_through(&["shadow"]).await;
     forbids(&world, 3, &[HELD, "the deployment selects its pods by it: take a label that only the stable"]).await;

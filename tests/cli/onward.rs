@@ -20,8 +20,7 @@ impl World {
         for bake in bakes {
             world.edit("phases/20-cache.yaml", "bake: 0s}", &format!("bake: {bake} }}"));
         }
-        let text = std::fs::read_to_string(world.path("phases/20-cache.yaml")).unwrap();
-        world.write("phases/20-cache.yaml", &format!("{text}gates:\n{GATE}{more_gates}{TRIGGER}"));
+        world.append("phases/20-cache.yaml", &format!("gates:\n{GATE}{more_gates}{TRIGGER}"));
         world.scenario("rules: []").await;
         world
     }

@@ -24,7 +24,7 @@ async fn finds(world: &World, status: i32, pieces: &[&str]) {
 
 impl World {
     /// It grows with every write to the spec or to an annotation, and not with the controller's to the status.
-    async fn generation(&self) -> Option<i64> {
+    pub async fn generation(&self) -> Option<i64> {
         self.deployment().await.metadata.generation
     }
 

@@ -2,13 +2,13 @@
 //! them in between, and what becomes of a canary whose router is in the way of taking it back.
 
 use futures_util::future::join_all;
-use k8s_openapi::api::core::v1::Service;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
+use crate::harness::World;
+use crate::harness::canary::ROUTE;
 use crate::harness::proxy::Act;
 use crate::harness::run::Run;
-use crate::harness::{World, files};
 
 const FLAG: &str = "CB_CACHE_ENABLED";
 
@@ -24,12 +24,11 @@ struct Router {
 }
 
 const NAME: &str = "public";
-const ANNOTATIONS: &str = "/metadata/annotations";
 
 const HTTP_ROUTE: Router = Router {
     version: "gateway.networking.k8s.io/v1",
     kind: "HTTPRoute",
-    declared: "httproute: {name: public, stable: store, canary: store-canary}",
+    declared: ROUTE,
     places: &["/spec/rules/0/backendRefs", "/spec/rules/1/backendRefs"],
     made: || {
         let slow = json!([{"path": {"type": "PathPrefix", "value": "/slow"}}]);
@@ -69,7 +68,7 @@ const INGRESS: Router = Router {
     version: "networking.k8s.io/v1",
     kind: "Ingress",
     declared: "ingress: {name: public}",
-    places: &[ANNOTATIONS],
+    places: &["/metadata/annotations"],
     made: || {
         let backend = json!({"service": {"name": "store-canary", "port": {"number": 80}}});
         json!({
@@ -87,18 +86,14 @@ fn owned(object: &DynamicObject) -> Value {
 impl World {
     /// A service with a router, before a phase with a step of one pod, one of half the traffic, and everything.
     async fn before_a_canary_of(router: &Router) -> Self {
-        let world = Self::empty().await;
-        world.write_files(files::STEPPED);
-        let declared = format!("traffic: {{{}, canary_labels: {{track: canary}}}}\ntarget:", router.declared);
-        world.edit("phases/rollout.yaml", "target:", &declared);
-        world.deploy(|manifest| manifest["spec"]["template"]["metadata"]["labels"]["track"] = json!("stable")).await;
-        let mut made = (router.made)();
-        made["metadata"]["name"] = json!(NAME);
-        (made["apiVersion"], made["kind"]) = (json!(router.version), json!(router.kind));
-        let made = serde_json::from_value(made).unwrap();
-        world.routers(router).create(&PostParams::default(), &made).await.unwrap();
-        world.promote_through(&["shadow"]).await;
-        world
+        Self::before_a_canary_behind(router.declared, async |world| {
+            let mut made = (router.made)();
+            made["metadata"]["name"] = json!(NAME);
+            (made["apiVersion"], made["kind"]) = (json!(router.version), json!(router.kind));
+            let made = serde_json::from_value(made).unwrap();
+            world.routers(router).create(&PostParams::default(), &made).await.unwrap();
+        })
+        .await
     }
 
     async fn at_a_canary_of(router: &Router) -> Self {
@@ -127,16 +122,6 @@ impl World {
         change(&mut object);
         let object = serde_json::from_value(object).unwrap();
         self.routers(router).replace(NAME, &PostParams::default(), &object).await.unwrap();
-    }
-
-    /// A Service whose pods are told by one label.
-    async fn serve_track(&self, name: &str, track: &str) {
-        let service = json!({
-            "metadata": {"name": name},
-            "spec": {"selector": {"app": "store-pods", "track": track}, "ports": [{"port": 80, "targetPort": 8080}]},
-        });
-        let services: Api<Service> = Api::namespaced(self.kube.clone(), &self.namespace);
-        services.create(&PostParams::default(), &serde_json::from_value(service).unwrap()).await.unwrap();
     }
 
     /// The canary is there, and runs what all others run.
@@ -368,14 +353,16 @@ async fn a_router_that_does_not_answer_is_no_obstacle_for_an_emergency() {
 #[tokio::test]
 async fn a_router_that_cannot_be_read_any_more_is_told_and_keeps_it() {
     let world = World::at_a_canary_of(&INGRESS).await;
-    let broken = json!({"metadata": {"annotations": {"nginx.ingress.kubernetes.io/canary-weight": "most"}}});
-    world.routers(&INGRESS).patch(NAME, &PatchParams::default(), &Patch::Merge(broken)).await.unwrap();
+    let write = async |weight: Option<&str>| {
+        let patch = json!({"metadata": {"annotations": {"nginx.ingress.kubernetes.io/canary-weight": weight}}});
+        world.routers(&INGRESS).patch(NAME, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    };
+    write(Some("most")).await;
     let what = "annotation nginx.ingress.kubernetes.io/canary-weight is \"most\", not a whole number";
     world.cbctl(&["promote", "cache"]).await.expect(3, &["held", "ingress/public cannot be read", what]);
     world.cbctl(&["abort"]).await.expect(1, &[what, "stays, with the values of the stable pods"]);
     world.is_spared().await;
-    let mended = json!({"metadata": {"annotations": {"nginx.ingress.kubernetes.io/canary-weight": null}}});
-    world.routers(&INGRESS).patch(NAME, &PatchParams::default(), &Patch::Merge(mended)).await.unwrap();
+    write(None).await;
     world.cbctl(&["abort"]).await.expect(0, &["the canary is gone"]);
     let left = world.router(&INGRESS).await;
     assert_eq!(json!(left.metadata.annotations), (INGRESS.made)()["metadata"]["annotations"]);
@@ -383,14 +370,10 @@ async fn a_router_that_cannot_be_read_any_more_is_told_and_keeps_it() {
 
 #[tokio::test]
 async fn somebody_who_writes_at_the_same_time_is_no_obstacle() {
-    for (of, command, says) in [
-        ("PATCH httproutes", &["promote", "cache"][..], "33% of the traffic"),
-        ("PATCH httproutes", &["abort"], "the canary is gone"),
+    for (world, command, says) in [
+        (World::before_a_canary_of(&HTTP_ROUTE).await, &["promote", "cache"][..], "33% of the traffic"),
+        (World::at_a_canary_of(&HTTP_ROUTE).await, &["abort"], "the canary is gone"),
     ] {
-        let world = match command[0] {
-            "promote" => World::before_a_canary_of(&HTTP_ROUTE).await,
-            _ => World::at_a_canary_of(&HTTP_ROUTE).await,
-        };
         let routers = world.routers(&HTTP_ROUTE);
         let touch = move || {
             let routers = routers.clone();
@@ -399,7 +382,7 @@ async fn somebody_who_writes_at_the_same_time_is_no_obstacle() {
                 routers.patch(NAME, &PatchParams::default(), &patch).await.unwrap();
             }
         };
-        world.api.on_next(1, of, Act::before(touch));
+        world.api.on_next(1, "PATCH httproutes", Act::before(touch));
         let run = world.cbctl(command).await;
         run.expect(0, &[says]);
         assert_eq!(run.writes().iter().filter(|line| line.contains("httproutes")).count(), 2, "{run}");
@@ -411,13 +394,11 @@ async fn somebody_who_writes_at_the_same_time_is_no_obstacle() {
 #[tokio::test]
 async fn a_share_is_measured_by_counting() {
     let world = World::before_a_canary_of(&HTTP_ROUTE).await;
-    world.serve_track("store", "stable").await;
-    world.serve_track("store-canary", "canary").await;
+    world.serve_as("store", json!({"app": "store-pods", "track": "stable"})).await;
+    world.serve_as("store-canary", json!({"app": "store-pods", "track": "canary"})).await;
     world.edit("phases/20-cache.yaml", "{expose: {pods: 1}, bake: 0s}", "{expose: {traffic: 10%}, bake: 0s}");
     world.scenario("traffic: {rps: 400, httproute: public}\n").await;
-    let gated =
-        std::fs::read_to_string(world.path("phases/20-cache.yaml")).unwrap() + "gates:\n  - error_rate < 5% over 6s\n";
-    world.write("phases/20-cache.yaml", &gated);
+    world.append("phases/20-cache.yaml", "gates:\n  - error_rate < 5% over 6s\n");
     world.cbctl(&["promote", "cache"]).await.expect(0, &["1 canary pod runs it with 10% of the traffic"]);
     let even = ["passed", "exposure: 10% by httproute/public, 33% by pods (1 of 3), measured 10% of"];
     world.check_says("cache", &even).await;

@@ -32,10 +32,7 @@ impl Nothing<'_> {
         arguments: &Back,
         interrupted: &mut (impl Future<Output = ()> + Unpin),
     ) -> Result<ExitStatus, Error> {
-        let mut why = why(self.reason)?.to_owned();
-        if self.reason == NothingToRollBack::NoEarlierStep && self.workload.has_canary() {
-            why.push_str("; cbctl abort takes the canary away");
-        }
+        let why = why(self.reason, self.workload.has_canary())?;
         let (deployment, namespace) = (&self.workload.deployment, &self.workload.namespace);
         let headline = format!("nothing to do: {why}");
         let mut report = ChangeReport::new("rollback", deployment, namespace, Outcome::NothingToDo, headline);
@@ -59,7 +56,7 @@ impl Nothing<'_> {
                 deadline: self.deadline,
                 still_ours: &|_| true,
             };
-            let settled = settling.verify(interrupted, &why).await;
+            let settled = settling.verify(interrupted, why).await;
             let unverified = |what| ChangeReport::new("rollback", deployment, namespace, Outcome::Unverified, what);
             let (after, _) = settled.map_err(|unsettled| unsettled.answer(self.context, unverified))?;
             let spread = after.spread(&goal);
@@ -72,8 +69,11 @@ impl Nothing<'_> {
 }
 
 /// Why there is nothing to do; an error where what was asked for is not so, and cannot be made so in this way.
-fn why(reason: NothingToRollBack) -> Result<&'static str, Error> {
+fn why(reason: NothingToRollBack, has_canary: bool) -> Result<&'static str, Error> {
     let (what, hint) = match reason {
+        NothingToRollBack::NoEarlierStep if has_canary => {
+            return Ok("no step is on record that could be taken back; cbctl abort takes the canary away");
+        }
         NothingToRollBack::NoEarlierStep => return Ok("no step is on record that could be taken back"),
         NothingToRollBack::AlreadyOff => return Ok("already off"),
         NothingToRollBack::AlreadyThere => return Ok("the rollout stands in that phase"),

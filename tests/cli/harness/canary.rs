@@ -2,10 +2,13 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
+use serde_json::json;
 
 use super::{World, files, until};
 
 pub const CANARY: &str = "storefront-canary";
+/// A router that divides by weights, as in `traffic:` of rollout.yaml.
+pub const ROUTE: &str = "httproute: {name: public, stable: store, canary: store-canary}";
 
 impl World {
     /// A healthy service of two pods that has been promoted to shadow, before a phase with canary steps.
@@ -17,7 +20,18 @@ impl World {
         world
     }
 
-    /// The same, so many steps into that phase.
+    /// The same with a declared router, which may be made meanwhile.
+    pub async fn before_a_canary_behind(router: &str, make: impl AsyncFnOnce(&Self)) -> Self {
+        let world = Self::empty().await;
+        world.write_files(files::STEPPED);
+        world.append("phases/rollout.yaml", &format!("traffic: {{{router}, canary_labels: {{track: canary}}}}\n"));
+        world.deploy(|manifest| manifest["spec"]["template"]["metadata"]["labels"]["track"] = json!("stable")).await;
+        make(&world).await;
+        world.promote_through(&["shadow"]).await;
+        world
+    }
+
+    /// The same as [`Self::before_a_canary`], so many steps into that phase.
     pub async fn at_step(steps: usize) -> Self {
         let world = Self::before_a_canary().await;
         for _ in 0..steps {

@@ -4,6 +4,9 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+/// What stands for all lines that tell how far the pods are.
+pub const PROGRESS: &str = "(progress of the pods)\n";
+
 /// Applied in this order.
 static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let rules = [
@@ -50,7 +53,7 @@ static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         // Between two attempts to pull an image the kubelet says one, and then the other.
         (r"\b(ErrImagePull|ImagePullBackOff)\b", "IMAGE PULL"),
         // Progress goes by in more or fewer steps.
-        (r"(?m)(^\d+ of \d+ pods? runs? the new (values|template).*\n)+", "(progress of the pods)\n"),
+        (r"(?m)(^\d+ of \d+ pods? runs? the new (values|template).*\n)+", PROGRESS),
     ];
     rules.into_iter().map(|(pattern, with)| (Regex::new(pattern).unwrap(), with)).collect()
 });

@@ -19,7 +19,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
 use super::proxy::{Journal, Proxy, Seen, summary};
-use super::redact::redact;
+use super::redact::{PROGRESS, redact};
 use super::{World, until};
 
 /// No command of a test takes that long; a hanging one shall not hold up all others.
@@ -196,7 +196,7 @@ impl Run {
 
     /// The same without what is told of the pods on their way, where they may have arrived before anybody looks.
     pub fn without_progress(mut self) -> Self {
-        self.stderr = self.stderr.split_inclusive('\n').filter(|line| !line.contains(" the new values")).collect();
+        self.stderr = redact(&self.stderr).replace(PROGRESS, "");
         self
     }
 

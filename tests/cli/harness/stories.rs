@@ -2,7 +2,7 @@
 //! and what a story does again and again: wait until it may go on, and go on.
 
 use k8s_openapi::api::core::v1::Service;
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 
 use super::run::Run;
@@ -143,12 +143,13 @@ impl World {
 
     /// The Service that all requests come through, and the pods that it selects.
     pub async fn serve(&self, selector: serde_json::Value) {
-        let service = json!({
-            "metadata": {"name": "storefront"},
-            "spec": {"selector": selector, "ports": [{"port": 80, "targetPort": 8080}]},
-        });
-        let services: Api<Service> = Api::namespaced(self.kube.clone(), &self.namespace);
-        services.create(&PostParams::default(), &serde_json::from_value(service).unwrap()).await.unwrap();
+        self.serve_as("storefront", selector).await;
+    }
+
+    /// A Service of this name.
+    pub async fn serve_as(&self, name: &str, selector: serde_json::Value) {
+        let spec = json!({"selector": selector, "ports": [{"port": 80, "targetPort": 8080}]});
+        self.make("v1", "Service", name, spec).await;
     }
 
     /// The Service selects others from now on.
