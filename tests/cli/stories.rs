@@ -10,15 +10,29 @@ use serde_json::{Value, json};
 
 use crate::harness::cluster::{annotate, env_of, simulated};
 use crate::harness::proxy::Act;
+use crate::harness::run::Run;
 use crate::harness::stories::{STRATEGY, TRAFFIC};
 use crate::harness::{World, until};
 
-/// What happens between two samples is dated by the first of them; the canary's are taken twice a second.
+/// What happens between two samples is dated by the first of them, give or take a block.
 const TOLERANCE: Duration = Duration::from_secs(1);
 
 /// The whole traffic, of which the pods with the cache's breaker on fail this much.
 fn failing(error_rate: &str) -> String {
     format!("{TRAFFIC}rules: [{{when: {{env: {{CB_CACHE_ENABLED: \"true\"}}}}, set: {{error_rate: {error_rate}}}}}]\n")
+}
+
+/// The evidence of the trigger on errors, in the JSON of a check.
+fn of_the_trigger(check: &Run) -> Value {
+    let conditions = check.json()["conditions"].take();
+    let mut conditions = conditions.as_array().unwrap().iter();
+    let trigger = conditions.find(|condition| condition["condition"] == "error_rate > 2% for 2s");
+    trigger.unwrap_or_else(|| panic!("{check}"))["evidence"].clone()
+}
+
+/// A time of this name in evidence.
+fn time_of(evidence: &Value, name: &str) -> Timestamp {
+    evidence[name].as_str().unwrap_or_else(|| panic!("no {name}: {evidence:#}")).parse().unwrap()
 }
 
 impl World {
@@ -119,8 +133,8 @@ async fn a_canary_that_goes_bad_after_a_healthy_while() {
     world.go_on("cache").await.expect(0, &["cache, step 1 of 3 is entered"]);
     let good = world.check_until("cache", 0).await;
     good.expect(0, &["passed   error_rate", "passed   p95", "quiet   error_rate"]);
-    let healthy = world.cbctl(&["check", "cache", "-o", "json"]).await.json();
-    let changed: Timestamp = healthy["at"].as_str().unwrap().parse().unwrap();
+    let healthy = world.cbctl(&["check", "cache", "-o", "json"]).await;
+    let newest = time_of(&of_the_trigger(&healthy), "newest");
     world.scenario(&failing("10%")).await;
     let bad = until("the trigger fires", async || {
         let run = world.cbctl(&["check", "cache"]).await;
@@ -128,16 +142,10 @@ async fn a_canary_that_goes_bad_after_a_healthy_while() {
     })
     .await;
     bad.expect(5, &["firing   error_rate for 2s", "began AGE ago", "most on storefront-canary-POD"]);
-    let json = world.cbctl(&["check", "cache", "-o", "json"]).await.json();
-    let conditions = json["conditions"].as_array().unwrap();
-    let firing = conditions.iter().find(|condition| condition["verdict"] == "firing").unwrap();
-    let onset: Timestamp = firing["evidence"]["finding"]["onset"].as_str().unwrap().parse().unwrap();
-    let early = changed.checked_sub(TOLERANCE).unwrap();
-    assert!(
-        onset > early,
-        "it begins at {onset}, the errors at {changed}:
-{bad}"
-    );
+    let later = world.cbctl(&["check", "cache", "-o", "json"]).await;
+    let onset = time_of(&of_the_trigger(&later)["finding"], "onset");
+    let early = newest.checked_sub(TOLERANCE).unwrap();
+    assert!(onset > early, "it begins at {onset}, the last healthy sample is of {newest}:\n{healthy}\n{later}");
     world.cbctl(&["abort", "--reason", "errors"]).await.expect(0, &["back at shadow, step 1; the canary is gone"]);
     world.every_pod_has(&[("CB_CACHE_ENABLED", "false")]).await;
 }
