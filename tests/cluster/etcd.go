@@ -2,8 +2,8 @@
 package main
 
 import (
-	"errors"
 	"flag"
+	"fmt"
 	"net/url"
 	"time"
 
@@ -39,9 +39,9 @@ func runEtcd(args []string) error {
 	}
 	select {
 	case <-server.Server.ReadyNotify():
-	case <-time.After(30 * time.Second):
+	case <-time.After(memberTimeout):
 		server.Close()
-		return errors.New("etcd is not ready after 30 s")
+		return fmt.Errorf("etcd is not ready after %s", memberTimeout)
 	}
 	return <-server.Err()
 }

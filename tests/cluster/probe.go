@@ -17,6 +17,12 @@ import (
 
 type probe struct{ client http.Client }
 
+// A machine that is busy with something else answers late, and then all the same.
+const (
+	answerTimeout = 30 * time.Second
+	memberTimeout = 2 * time.Minute
+)
+
 func apiURL(port int) string        { return fmt.Sprintf("https://127.0.0.1:%d", port) }
 func prometheusURL(port int) string { return fmt.Sprintf("http://127.0.0.1:%d", port) }
 
@@ -35,7 +41,7 @@ func newProbe(o *options) (*probe, error) {
 		return nil, err
 	}
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}}}
-	return &probe{client: http.Client{Timeout: 2 * time.Second, Transport: transport}}, nil
+	return &probe{client: http.Client{Timeout: answerTimeout, Transport: transport}}, nil
 }
 
 func (p *probe) ask(url string) error {
@@ -66,14 +72,14 @@ func (p *probe) create(url string, object []byte) error {
 
 // await asks until the answer is yes, a member ends, or it is told to stop.
 func (p *probe) await(url string, ended chan error, stop <-chan os.Signal) error {
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(memberTimeout)
 	for {
 		err := p.ask(url)
 		if err == nil {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("not ready after a minute: %w", err)
+			return fmt.Errorf("not ready after %s: %w", memberTimeout, err)
 		}
 		select {
 		case err := <-ended:

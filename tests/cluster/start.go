@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-const startTimeout = 90 * time.Second
+const startTimeout = 5 * time.Minute
 
 func runStart(args []string) error {
 	flags := flag.NewFlagSet("start", flag.ContinueOnError)
