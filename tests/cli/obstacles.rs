@@ -123,7 +123,10 @@ async fn is_inconclusive_while_the_service_rolls_out() {
             json!({"spec": {"template": {"metadata": {"annotations": {simulated("ready"): "false"}}}}}),
         )
         .await;
-    until("the rollout has begun", async || (world.pods().await.len() > 2).then_some(())).await;
+    until("the Deployment tells of a new pod", async || {
+        (world.deployment().await.status?.updated_replicas? == 1).then_some(())
+    })
+    .await;
     let run = world.cbctl(&["promote", "cache"]).await;
     run.expect(4, &["the deployment is rolling out: 1 of 2 pods updated, 2 available"]);
     assert!(run.writes().is_empty(), "{run}");
