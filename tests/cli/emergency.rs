@@ -240,7 +240,7 @@ async fn tells_what_the_pods_wait_for_when_time_is_up() {
             json!({"spec": {"template": {"metadata": {"annotations": {simulated("image-error"): "yes"}}}}}),
         )
         .await;
-    let run = world.cbctl(&["rollback", "--emergency", "--timeout", "4s"]).await.apart_from(CANARY);
+    let run = world.cbctl(&["rollback", "--emergency", "--timeout", "10s"]).await.apart_from(CANARY);
     insta::assert_snapshot!(run, @"
     ------- stderr -------
     off: deployment/storefront in AGE

@@ -200,7 +200,11 @@ impl OwnCluster {
     /// The API server stops just before it hears of the request.
     fn hangs(&self) -> Act {
         let api_server = self.api_server;
-        Act::before(move || async move { kill_process(api_server, Signal::STOP).unwrap() })
+        Act::before(move || async move {
+            kill_process(api_server, Signal::STOP).unwrap();
+            // On a busy machine its threads go on for a while, and answer.
+            until("every thread of the API server stands still", async || stands_still(api_server).then_some(())).await;
+        })
     }
 
     fn goes_on(&self) {
@@ -215,6 +219,17 @@ impl Drop for OwnCluster {
         let _ = std::fs::remove_dir_all(&self.directory);
         let _ = std::fs::remove_file(self.directory.with_extension("lock"));
     }
+}
+
+/// Whether every thread of a process is stopped.
+fn stands_still(process: Pid) -> bool {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", process.as_raw_nonzero())).unwrap();
+    let is_stopped = |task: std::io::Result<std::fs::DirEntry>| {
+        // The state follows the name, which may hold anything and is in brackets.
+        let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    };
+    tasks.into_iter().all(is_stopped)
 }
 
 fn script(script: &str, name: &str) -> String {

@@ -25,7 +25,7 @@ impl World {
 async fn pods_that_a_quota_forbids_are_told_with_its_name() {
     let world = World::promoted_to(&["shadow", "cache"]).await;
     world.limit_pods(2).await;
-    let run = world.cbctl(&["rollback", "--timeout", "5s"]).await;
+    let run = world.cbctl(&["rollback", "--timeout", "10s"]).await;
     run.expect(
         1,
         &[
@@ -37,7 +37,7 @@ async fn pods_that_a_quota_forbids_are_told_with_its_name() {
     assert!(run.stderr.contains("2 still old, 1 waits for quota pods-of-shop\n"), "no time is known:\n{run}");
 
     // The same as data; the second run finds the change made.
-    let run = world.cbctl(&["rollback", "--timeout", "5s", "-o", "json"]).await;
+    let run = world.cbctl(&["rollback", "--timeout", "10s", "-o", "json"]).await;
     let report = run.json();
     assert_eq!((&report["result"], &report["exit"]), (&json!("unverified"), &json!(1)), "{run}");
     let pods = &report["pods"];
@@ -85,7 +85,7 @@ async fn a_pod_that_crashes_is_told_with_its_reason() {
             patch["spec"]["template"]["metadata"] = json!({"annotations": {simulated("image-error"): "yes"}});
         }),
     );
-    let run = world.cbctl(&["rollback", "--timeout", "5s"]).await;
+    let run = world.cbctl(&["rollback", "--timeout", "10s"]).await;
     run.expect(
         1,
         &["1 setting: 1 starting (1 ", "IMAGE PULL", "hint: kubectl describe pods says why they do not start"],

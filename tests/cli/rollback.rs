@@ -261,7 +261,7 @@ async fn says_how_far_it_came_when_time_is_up() {
             patch["spec"]["template"]["metadata"] = json!({"annotations": {simulated("ready"): "false"}});
         }),
     );
-    let run = world.cbctl(&["rollback", "--timeout", "4s"]).await;
+    let run = world.cbctl(&["rollback", "--timeout", "10s"]).await;
     insta::assert_snapshot!(run, @"
     ------- stderr -------
     back at shadow, step 1: 2 flags of deployment/storefront change

@@ -293,6 +293,6 @@ async fn a_pod_that_fails_is_shown_with_its_reason() {
             json!({"spec": {"template": {"metadata": {"annotations": {simulated("crash-after"): "100ms"}}}}}),
         )
         .await;
-    let run = world.cbctl(&["rollback", "--emergency", "--timeout", "4s"]).await;
+    let run = world.cbctl(&["rollback", "--emergency", "--timeout", "10s"]).await;
     run.expect(1, &["crash loop"]);
 }
