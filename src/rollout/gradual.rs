@@ -329,6 +329,21 @@ mod tests {
     }
 
     #[test]
+    fn a_reduction_whose_pods_have_not_gone_yet_is_brought_to_its_end() {
+        let fresh = with_canary(promoted(&promoted(&all_off(), 0), 100), 4);
+        let fewer = Fewer::of(&fresh, "web-canary", 4);
+        let announced = announcing(&fresh, &fewer, &operation(600)).unwrap().outcome(&fresh);
+        let next = |pods: usize, desired: usize| {
+            let fewer = Fewer::of(&with_canary(announced.clone(), pods), "web-canary", desired);
+            (fewer.from, fewer.to)
+        };
+        assert_eq!(next(4, 4), (4, 2), "it died before the canary was scaled");
+        assert_eq!(next(4, 2), (4, 2), "and after it, before any pod went");
+        assert_eq!(next(3, 2), (4, 2));
+        assert_eq!(next(2, 2), (2, 1), "they have gone: the next one");
+    }
+
+    #[test]
     fn nothing_is_waited_for_where_nothing_is_measured() {
         assert_eq!(patience(&rollout(), &at_http()), Duration::ZERO);
         assert_eq!(patience(&rollout(), &all_off()), Duration::ZERO);

@@ -51,7 +51,12 @@ impl World {
             place["since"] = Value::Null;
             record["history"] = Value::Null;
         }
-        let canary = self.deployments().get_opt(CANARY).await.unwrap();
+        let canary = until("the canary has the pods that it is to have", async || {
+            let canary = self.deployments().get_opt(CANARY).await.unwrap();
+            let wanted = canary.as_ref().and_then(|canary| canary.spec.as_ref()?.replicas).unwrap_or_default();
+            (self.canary_pods().await.len() == usize::try_from(wanted).unwrap()).then_some(canary)
+        })
+        .await;
         let mut pods: Vec<Value> = self.pods().await.iter().map(|pod| json!(env_of(pod.spec.as_ref()))).collect();
         pods.sort_by_key(ToString::to_string);
         Left {

@@ -347,3 +347,24 @@ async fn pods_that_do_not_come_up_do_not_stop_it() {
     assert_eq!((told.len(), world.on().await.len()), (2, 0), "{run}");
     assert_eq!(run.status == 0, told[1].ends_with("done"), "{run}");
 }
+
+#[tokio::test]
+async fn a_reduction_whose_pods_have_not_gone_yet_is_brought_to_its_end() {
+    let world = World::promoted_to(&["shadow", "cache", "http"]).await;
+    world.add_a_canary(1, &[]).await;
+    // One that nobody ends stands for a controller that takes its time.
+    let lingering = world.add_a_pod_of_the_canary().await;
+    let killed = world.cbctl(&["rollback", "--gradual"]).start();
+    killed.says("canary: 1 -> 0 pods").await;
+    until("the canary is scaled", async || (world.canary_replicas().await == Some(0)).then_some(())).await;
+    killed.signal(Signal::KILL);
+    killed.finish().await;
+    let running = world.cbctl(&["rollback", "--gradual"]).start();
+    running.says("canary: 1 -> 0 pods").await;
+    world.delete_pod(&lingering).await;
+    running.finish().await.expect(0, &["every breaker is off"]);
+    assert_eq!(
+        world.told_of_rollbacks().await,
+        ["http -> http 1 -> 0: done", "http -> cache: done", "cache -> shadow: done"]
+    );
+}

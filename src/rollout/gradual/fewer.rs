@@ -28,9 +28,15 @@ pub struct LessTraffic {
 }
 
 impl Fewer {
-    /// The next reduction of a canary that is to have so many pods.
+    /// The next reduction of a canary that is to have so many pods: the one on record, as long as that is under way.
     pub fn of(workload: &Workload, canary: &str, pods: usize) -> Self {
-        Self::between(workload, canary, (pods, pods / 2), None)
+        let recorded = workload.recorded_position().and_then(|position| position.reduced.as_ref());
+        let is_under_way =
+            |fewer: &&Self| fewer.deployment == canary && fewer.to == pods && workload.canary_pods(canary) > fewer.to;
+        match recorded.map(|reduced| &reduced.fewer).filter(is_under_way) {
+            Some(fewer) => fewer.clone(),
+            None => Self::between(workload, canary, (pods, pods / 2), None),
+        }
     }
 
     /// A canary's pods before and after, and what becomes of its traffic.
