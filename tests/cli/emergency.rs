@@ -64,7 +64,6 @@ async fn says_done_only_when_every_pod_runs_the_off_values() {
     was http, step 1, for AGE; goes on with: cbctl promote
     ------- stderr -------
     off: deployment/storefront in AGE
-    (progress of the pods)
     [exit status: 0]
     ------- requests -------
     PATCH deployments/storefront
@@ -244,7 +243,6 @@ async fn tells_what_the_pods_wait_for_when_time_is_up() {
     insta::assert_snapshot!(run, @"
     ------- stderr -------
     off: deployment/storefront in AGE
-    (progress of the pods)
     error: time is up: the change is in the deployment, but not verified in every pod: 2 of 3 pods still run CB_CACHE_ENABLED=true: 1 starting (1 IMAGE PULL)
 
     hint: kubectl describe pods says why they do not start
@@ -303,7 +301,7 @@ async fn overrides_a_flag_wherever_it_comes_from() {
                 container["envFrom"] = environment["envFrom"].clone();
             })
             .await;
-        let run = world.cbctl(&["rollback", "--emergency", "--timeout", "15s"]).await;
+        let run = world.cbctl(&["rollback", "--emergency", "--timeout", "60s"]).await;
         assert_eq!(run.status, 0, "{name}:\n{run}");
         let entries = world.env().await.into_iter().filter(|entry| entry.name == FLAGS[0]);
         for entry in entries {

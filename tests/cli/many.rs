@@ -285,7 +285,7 @@ async fn one_that_is_refused_for_good_takes_nobodys_turn() {
         world.write(&format!("rollouts/{name}/rollout.yaml"), &rollout(name, None));
     }
     world.api.on("PATCH deployments/broken", Act::status(503));
-    let run = world.cbctl(&[&ALL[..], &["--timeout", "12s"]].concat()).await;
+    let run = world.cbctl(&[&ALL[..], &["--timeout", "30s"]].concat()).await;
     run.expect(1, &["not every breaker is known to be off: 1 off, 40 failed"]);
     assert_eq!(world.everywhere("search").await.last().unwrap(), "false", "{run}");
     assert_eq!(run.stderr.matches("trying again").count(), 1, "the same for all is told once:\n{run}");

@@ -53,7 +53,6 @@ async fn enters_the_next_phase_and_waits_for_every_pod() {
     ------- stderr -------
     way back rehearsed: 4 requests, about AGE, allowed for admin, nothing in the way
     cache, step 1 of 1: 2 flags of deployment/storefront change
-    (progress of the pods)
     [exit status: 0]
     ------- requests -------
     DRYRUN deployments/storefront
@@ -197,9 +196,7 @@ async fn takes_itself_back_when_the_pods_never_become_healthy() {
     ------- stderr -------
     way back rehearsed: 4 requests, about AGE, allowed for admin, nothing in the way
     cache, step 1 of 1: 2 flags of deployment/storefront change
-    (progress of the pods)
     rollback: cache, step 1 of 1 did not become healthy: ReplicaSet "storefront-HASH" has timed out progressing.
-    (progress of the pods)
     [exit status: 5]
     ------- requests -------
     DRYRUN deployments/storefront

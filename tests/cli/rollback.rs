@@ -34,7 +34,6 @@ async fn restores_what_the_last_step_replaced() {
     done in AGE: back at shadow, step 1; 2 of 2 pods run the new values
     ------- stderr -------
     back at shadow, step 1: 2 flags of deployment/storefront change
-    (progress of the pods)
     [exit status: 0]
     ------- requests -------
     GET deployments/storefront
@@ -77,7 +76,6 @@ async fn a_second_time_there_is_nothing_to_do() {
     insta::assert_snapshot!(run, @r"
     nothing to do: no step is on record that could be taken back; 2 of 2 pods run the new values
     ------- stderr -------
-    (progress of the pods)
     [exit status: 0]
     ------- requests -------
     GET deployments/storefront
@@ -104,7 +102,6 @@ async fn one_breaker_goes_off_and_the_phases_before_it_stay() {
     done in AGE: back at cache, step 1; 2 of 2 pods run the new values
     ------- stderr -------
     back at cache, step 1: 1 flag of deployment/storefront changes
-    (progress of the pods)
     [exit status: 0]
     ------- requests -------
     GET deployments/storefront
@@ -265,7 +262,6 @@ async fn says_how_far_it_came_when_time_is_up() {
     insta::assert_snapshot!(run, @"
     ------- stderr -------
     back at shadow, step 1: 2 flags of deployment/storefront change
-    (progress of the pods)
     error: time is up: the change is in the deployment, but not verified in every pod: 2 of 3 pods still run CB_CACHE_ENABLED=true and 1 setting: 1 starting
 
     hint: cbctl status shows where things stand

@@ -19,7 +19,6 @@ async fn the_first_step_makes_a_canary_like_the_live_one_with_the_flags_of_the_p
     canary and way back rehearsed: 3 requests, about AGE, allowed for admin, nothing in the way
     cache, step 1 of 3: 1 canary pod
     deployment/storefront-canary is made
-    (progress of the pods)
     [exit status: 0]
     ------- requests -------
     DRYRUN deployments
@@ -77,7 +76,6 @@ async fn a_greater_share_is_made_of_more_pods_and_full_takes_the_canary_away() {
     ------- stderr -------
     way back rehearsed: 7 requests, about AGE, allowed for admin, nothing in the way
     cache, step 3 of 3: 2 flags of deployment/storefront change, the canary goes
-    (progress of the pods)
     deployment/storefront-canary is deleted
     [exit status: 0]
     ------- requests -------
@@ -118,7 +116,7 @@ async fn a_greater_share_is_made_of_more_pods_and_full_takes_the_canary_away() {
 async fn a_rollback_takes_the_canary_back_step_by_step() {
     let world = World::at_step(2).await;
     let run = world.cbctl(&["rollback"]).await;
-    insta::assert_snapshot!(run.without_progress(), @"
+    insta::assert_snapshot!(run, @"
       deployment/storefront-canary   pods   2 -> 1
     done in AGE: back at cache, step 1; 1 canary pod runs it beside 2, 33% of all
     ------- stderr -------

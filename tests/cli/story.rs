@@ -142,7 +142,6 @@ pub async fn from_shadow_to_full_and_off_again() {
     canary and way back rehearsed: 3 requests, about AGE, allowed for admin, nothing in the way
     cache, step 1 of 2: 1 canary pod
     deployment/updog-canary is made
-    (progress of the pods)
     [exit status: 0]
     ------- requests -------
     DRYRUN deployments
@@ -187,7 +186,6 @@ pub async fn from_shadow_to_full_and_off_again() {
     ------- stderr -------
     way back rehearsed: 7 requests, about AGE, allowed for admin, nothing in the way
     cache, step 2 of 2: 4 flags of deployment/updog change, the canary goes
-    (progress of the pods)
     deployment/updog-canary is deleted
     [exit status: 0]
     ------- requests -------
@@ -232,7 +230,6 @@ pub async fn from_shadow_to_full_and_off_again() {
     ------- stderr -------
     way back rehearsed: 5 requests, about AGE, allowed for admin, nothing in the way
     http, step 1 of 1: 4 flags of deployment/updog change
-    (progress of the pods)
     [exit status: 0]
     ------- requests -------
     DRYRUN deployments/updog
@@ -270,7 +267,6 @@ pub async fn from_shadow_to_full_and_off_again() {
     ------- stderr -------
     way back rehearsed: 6 requests, about AGE, allowed for admin, nothing in the way
     db, step 1 of 1: 4 flags of deployment/updog change
-    (progress of the pods)
     [exit status: 0]
     ------- requests -------
     DRYRUN deployments/updog
@@ -381,7 +377,6 @@ pub async fn from_shadow_to_full_and_off_again() {
     was db, step 1, for AGE; goes on with: cbctl promote
     ------- stderr -------
     off: deployment/updog in AGE
-    (progress of the pods)
     [exit status: 0]
     ------- requests -------
     PATCH deployments/updog

@@ -38,7 +38,6 @@ async fn an_undo_of_the_last_step_is_a_step_back() {
     done in AGE: revision 1 is back, and the rollout back at shadow, step 1; 2 of 2 pods run the new template
     ------- stderr -------
     revision 1 is back, and the rollout back at shadow, step 1: 2 flags of deployment/storefront change
-    (progress of the pods)
     [exit status: 0]
     ------- requests -------
     GET deployments/storefront
@@ -84,7 +83,6 @@ async fn a_second_undo_has_nothing_to_do_until_the_template_changes_again() {
     insta::assert_snapshot!(again, @r"
     nothing to do: the last change of the pod template was an undo, which is taken once; 2 of 2 pods run the new template
     ------- stderr -------
-    (progress of the pods)
     [exit status: 0]
     ------- requests -------
     GET deployments/storefront
@@ -229,7 +227,6 @@ async fn a_restart_replaces_every_pod_and_nothing_else() {
     done in AGE: restarted; 2 of 2 pods run the new template
     ------- stderr -------
     restarted: every pod of deployment/storefront is replaced
-    (progress of the pods)
     [exit status: 0]
     ------- requests -------
     GET deployments/storefront

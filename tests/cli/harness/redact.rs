@@ -4,9 +4,6 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// What stands for all lines that tell how far the pods are.
-pub const PROGRESS: &str = "(progress of the pods)\n";
-
 /// Applied in this order.
 static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let rules = [
@@ -52,8 +49,8 @@ static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"(?m)^ {6,}(\S)", "      $1"),
         // Between two attempts to pull an image the kubelet says one, and then the other.
         (r"\b(ErrImagePull|ImagePullBackOff)\b", "IMAGE PULL"),
-        // Progress goes by in more or fewer steps.
-        (r"(?m)(^\d+ of \d+ pods? runs? the new (values|template).*\n)+", PROGRESS),
+        // Progress goes by in more or fewer steps, or before anybody looks.
+        (r"(?m)(^\d+ of \d+ pods? runs? the new (values|template).*\n)+", ""),
     ];
     rules.into_iter().map(|(pattern, with)| (Regex::new(pattern).unwrap(), with)).collect()
 });

@@ -19,7 +19,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
 use super::proxy::{Journal, Proxy, Seen, summary};
-use super::redact::{PROGRESS, redact};
+use super::redact::redact;
 use super::{World, until};
 
 /// No command of a test takes that long; a hanging one shall not hold up all others.
@@ -191,12 +191,6 @@ impl Run {
         for text in [&mut self.stdout, &mut self.stderr] {
             *text = text.replace(found, wanted);
         }
-        self
-    }
-
-    /// The same without what is told of the pods on their way, where they may have arrived before anybody looks.
-    pub fn without_progress(mut self) -> Self {
-        self.stderr = redact(&self.stderr).replace(PROGRESS, "");
         self
     }
 
