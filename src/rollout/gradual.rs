@@ -124,8 +124,8 @@ pub fn all_the_way(rollout: &Rollout, workload: &Workload, operation: &Operation
 /// Whether a gradual rollback was begun, and its last reduction carried out, so that it has to be judged before
 /// anything more is reduced.
 pub fn is_begun(workload: &Workload) -> bool {
-    let smaller = |reduced: &Reduced| workload.canary_pods(&reduced.fewer.deployment) <= reduced.fewer.to;
-    let begun = |position: &Position| position.rolled_back || position.reduced.as_ref().is_some_and(smaller);
+    let is_made = |reduced: &Reduced| reduced.fewer.is_made(workload);
+    let begun = |position: &Position| position.rolled_back || position.reduced.as_ref().is_some_and(is_made);
     workload.recorded_position().is_some_and(begun) && !recorded::is_under_way(workload)
 }
 

@@ -15,7 +15,6 @@ use entry::{Action, Ending, Entry};
 use page::Page;
 
 use super::plan::Operation;
-use super::position::Reduced;
 use super::workload::Workload;
 
 /// What there is to write down when an operation is over: what the history lacks, and the operation itself, unless it
@@ -94,8 +93,8 @@ pub fn catch_up(newest: &Page, workload: &Workload, writing: &str) -> Vec<Entry>
         missing.push(Entry { from: there.clone(), to: there, ..entry });
     }
     // It is written down before the canary is scaled, and counts once the canary is that small.
-    let is_made = |reduced: &&Reduced| workload.canary_pods(&reduced.fewer.deployment) <= reduced.fewer.to;
-    let reduced = recorded.and_then(|position| position.reduced.as_ref()).filter(is_made);
+    let reduced = recorded.and_then(|position| position.reduced.as_ref());
+    let reduced = reduced.filter(|reduced| reduced.fewer.is_made(workload));
     if let Some(reduced) = reduced.filter(|reduced| is_missing(&reduced.operation)) {
         let there = workload.recorded_place();
         let entry = found(&reduced.operation, reduced.at, Action::Rollback);

@@ -7,8 +7,7 @@ use std::sync::OnceLock;
 
 use futures_util::future::join_all;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -87,8 +86,7 @@ impl World {
         let spec = deployment.spec.unwrap();
         let labels = spec.selector.match_labels.unwrap();
         let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        let pods: Api<Pod> = Api::namespaced(self.kube.clone(), &self.namespace);
-        let pods = pods.list(&ListParams::default().labels(&labels.join(","))).await.unwrap();
+        let pods = self.pod_objects().list(&ListParams::default().labels(&labels.join(","))).await.unwrap();
         let specs = pods.items.into_iter().map(|pod| pod.spec.unwrap()).chain([spec.template.spec.unwrap()]);
         specs
             .map(|spec| {

@@ -4,8 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::harness::cluster::{annotate, env_of, simulated};
@@ -169,8 +168,7 @@ async fn a_canary_that_begins_to_crash() {
     world.go_on("cache").await;
     let pod = world.canary_pods().await.remove(0).metadata.name.unwrap();
     let dies = json!({"metadata": {"annotations": {simulated("crash-after"): "100ms"}}});
-    let pods: Api<Pod> = Api::namespaced(world.kube.clone(), &world.namespace);
-    pods.patch(&pod, &PatchParams::default(), &Patch::Merge(dies)).await.unwrap();
+    world.pod_objects().patch(&pod, &PatchParams::default(), &Patch::Merge(dies)).await.unwrap();
     let run = world.check_until("cache", 5).await;
     run.expect(
         5,

@@ -31,12 +31,16 @@ impl Fewer {
     /// The next reduction of a canary that is to have so many pods: the one on record, as long as that is under way.
     pub fn of(workload: &Workload, canary: &str, pods: usize) -> Self {
         let recorded = workload.recorded_position().and_then(|position| position.reduced.as_ref());
-        let is_under_way =
-            |fewer: &&Self| fewer.deployment == canary && fewer.to == pods && workload.canary_pods(canary) > fewer.to;
+        let is_under_way = |fewer: &&Self| fewer.deployment == canary && fewer.to == pods && !fewer.is_made(workload);
         match recorded.map(|reduced| &reduced.fewer).filter(is_under_way) {
             Some(fewer) => fewer.clone(),
             None => Self::between(workload, canary, (pods, pods / 2), None),
         }
+    }
+
+    /// Whether the canary is that small, whoever made it so.
+    pub fn is_made(&self, workload: &Workload) -> bool {
+        workload.canary_pods(&self.deployment) <= self.to
     }
 
     /// A canary's pods before and after, and what becomes of its traffic.

@@ -3,7 +3,6 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use serde_json::json;
 
@@ -54,22 +53,18 @@ impl World {
 
     /// One more pod that looks like the canary's, and that no controller looks after; its name.
     pub async fn add_a_pod_of_the_canary(&self) -> String {
-        let pods: Api<Pod> = Api::namespaced(self.kube.clone(), &self.namespace);
         let mut pod = self.canary_pods().await.remove(0);
         let name = format!("{CANARY}-0-alone");
-        let labels = pod.metadata.labels.map(|mut labels| {
-            labels.remove("pod-template-hash");
-            labels
-        });
-        pod.metadata = ObjectMeta { name: Some(name.clone()), labels, ..ObjectMeta::default() };
+        let mut labels = pod.metadata.labels.unwrap_or_default();
+        labels.remove("pod-template-hash");
+        pod.metadata = ObjectMeta { name: Some(name.clone()), labels: Some(labels), ..ObjectMeta::default() };
         pod.status = None;
-        pods.create(&PostParams::default(), &pod).await.unwrap();
+        self.pod_objects().create(&PostParams::default(), &pod).await.unwrap();
         name
     }
 
     pub async fn delete_pod(&self, name: &str) {
-        let pods: Api<Pod> = Api::namespaced(self.kube.clone(), &self.namespace);
-        pods.delete(name, &DeleteParams::default()).await.unwrap();
+        self.pod_objects().delete(name, &DeleteParams::default()).await.unwrap();
     }
 
     /// All others of the service.

@@ -123,9 +123,12 @@ impl World {
         self.deployment().await.metadata.resource_version.unwrap()
     }
 
+    pub fn pod_objects(&self) -> Api<Pod> {
+        Api::namespaced(self.kube.clone(), &self.namespace)
+    }
+
     pub async fn pods(&self) -> Vec<Pod> {
-        let pods: Api<Pod> = Api::namespaced(self.kube.clone(), &self.namespace);
-        pods.list(&ListParams::default().labels("app=store-pods")).await.unwrap().items
+        self.pod_objects().list(&ListParams::default().labels("app=store-pods")).await.unwrap().items
     }
 
     pub async fn pod_names(&self) -> BTreeSet<String> {

@@ -49,12 +49,19 @@ static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"(?m)^ {6,}(\S)", "      $1"),
         // Between two attempts to pull an image the kubelet says one, and then the other.
         (r"\b(ErrImagePull|ImagePullBackOff)\b", "IMAGE PULL"),
-        // Progress goes by in more or fewer steps, or before anybody looks.
-        (r"(?m)(^\d+ of \d+ pods? runs? the new (values|template).*\n)+", ""),
     ];
     rules.into_iter().map(|(pattern, with)| (Regex::new(pattern).unwrap(), with)).collect()
 });
 
 pub fn redact(text: &str) -> String {
     RULES.iter().fold(text.to_owned(), |text, (pattern, with)| pattern.replace_all(&text, *with).into_owned())
+}
+
+/// How far the pods are goes by in more or fewer steps, or before anybody looks.
+static PROGRESS: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(?m)^\d+ of \d+ pods? runs? the new (values|template).*\n").unwrap());
+
+/// The same of stderr, where alone progress is told.
+pub fn redact_talk(text: &str) -> String {
+    PROGRESS.replace_all(&redact(text), "").into_owned()
 }

@@ -19,7 +19,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
 use super::proxy::{Journal, Proxy, Seen, summary};
-use super::redact::redact;
+use super::redact::{redact, redact_talk};
 use super::{World, until};
 
 /// No command of a test takes that long; a hanging one shall not hold up all others.
@@ -263,7 +263,7 @@ impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&redact(&self.stdout))?;
         if !self.stderr.is_empty() {
-            write!(f, "------- stderr -------\n{}", redact(&self.stderr))?;
+            write!(f, "------- stderr -------\n{}", redact_talk(&self.stderr))?;
         }
         write!(f, "[exit status: {}]", self.status)?;
         if !self.requests.is_empty() {
