@@ -81,9 +81,9 @@ impl World {
         for phase in phases {
             let run = self.cbctl(&["promote", phase]).await;
             assert_eq!(run.status, 0, "promote {phase}:\n{run}");
+            // The controller writes the status of what was just changed, which makes another version.
+            self.until_healthy().await;
         }
-        // The controller writes the status of what was just changed, which makes another version.
-        self.until_healthy().await;
     }
 
     /// A command as a user would type it in the folder.

@@ -109,6 +109,8 @@ impl World {
             let wanted = spec.replicas?;
             let counts = [status.replicas, status.updated_replicas, status.available_replicas];
             let settled = status.observed_generation == deployment.metadata.generation
+                // The last of them make another version when they have gone.
+                && status.terminating_replicas.unwrap_or_default() == 0
                 && counts.iter().all(|count| count.unwrap_or_default() == wanted);
             (settled && self.stable_pods().await.len() == usize::try_from(wanted).ok()?).then_some(())
         })
