@@ -351,9 +351,8 @@ impl Gradual<'_> {
     /// The canary that was reduced last, if it has more pods than that.
     fn grown_again(&self, seen: &Workload) -> Option<(String, usize)> {
         let fewer = self.reductions.last()?.canary.as_ref()?;
-        let pods = seen.canary_pods(&fewer.deployment);
-        (pods > fewer.to && !self.given_up.canaries.contains(&fewer.deployment))
-            .then(|| (fewer.deployment.clone(), pods))
+        (!fewer.is_made(seen) && !self.given_up.canaries.contains(&fewer.deployment))
+            .then(|| (fewer.deployment.clone(), seen.canary_pods(&fewer.deployment)))
     }
 
     async fn read(
